@@ -7,5 +7,6 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Seshun runs on Linux only: its event loops stand on io_uring and epoll");
 
+pub mod admin;
 pub mod metrics;
 pub mod types;

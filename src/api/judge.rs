@@ -39,14 +39,15 @@ impl Judge<'_> {
         Reply { bucket: None, json: false, omit_body: head.method() == Method::Head, persistence }
     }
 
-    /// The call that the head makes. The media type of its data, if it has any, is put into
-    /// `content_type`.
+    /// The call that the head makes. `content_type` becomes the media type of its data, and
+    /// empty where it has none.
     pub fn judge(
         &self,
         head: &RequestHead<'_>,
         caller: Caller,
         content_type: &mut Vec<u8>,
     ) -> Result<Call, Problem> {
+        content_type.clear();
         let route = Route::of(head).ok_or(Problem::NoRoute)?;
         if !route.takes(head.method()) {
             return Err(Problem::Method(route.allow()));
@@ -172,6 +173,5 @@ impl Judge<'_> {
 
 fn keep(value: &[u8], place: &mut Vec<u8>) {
     debug_assert!(value.len() <= super::CONTENT_TYPE_LEN_MAX);
-    place.clear();
     place.extend_from_slice(value);
 }

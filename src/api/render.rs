@@ -32,7 +32,7 @@ impl Renderer<'_> {
             Outcome::Found(session) => self.found(session, reply, out),
             Outcome::Unchanged(session) => {
                 let response = self.begin(Status::NotModified, reply, out);
-                self.session_fields(session, response).without_body();
+                self.session_fields(session, response).no_content_length();
                 Status::NotModified
             }
             Outcome::Updated(session) => {

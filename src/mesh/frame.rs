@@ -9,9 +9,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::api::{Intent, Problem, Renderer, SessionCall};
+use crate::http::Persistence;
 use crate::metrics::RequestKind;
 use crate::registry::{KeyOperation, KeyOutcome};
-use crate::shard::{Action, Conditions, Data, Operation};
+use crate::shard::{Action, Data, Operation};
 use crate::types::{SessionId, ShardId};
 
 /// Data up to this many bytes is copied when it is forwarded; the buffer it came in goes home.
@@ -26,6 +27,11 @@ pub struct Ticket {
     pub(super) slot: u32,
     /// Grows each time the place is given away: an answer that comes too late finds another.
     pub(super) generation: u32,
+}
+
+impl Ticket {
+    /// Of a frame for whose answer no place is reserved yet.
+    pub(super) const NONE: Self = Self { slot: u32::MAX, generation: 0 };
 }
 
 /// Where the data of a forwarded request is.
@@ -62,14 +68,16 @@ pub struct Frame {
     pub output: Vec<u8>,
     /// `0 <= answered <= requests.len()`
     answered: usize,
+    /// Where the last whole answer ends: `0 <= whole <= output.len()`.
+    whole: usize,
 }
 
 impl Frame {
     /// An empty frame of this core's.
     pub fn new(sender: ShardId) -> Self {
-        let ticket = Ticket { slot: u32::MAX, generation: 0 };
+        let ticket = Ticket::NONE;
         let (requests, bytes, output) = (Vec::new(), Vec::new(), Vec::new());
-        Self { sender, ticket, requests, bytes, output, answered: 0 }
+        Self { sender, ticket, requests, bytes, output, answered: 0, whole: 0 }
     }
 
     /// Adds a request behind those that are there.
@@ -89,6 +97,11 @@ impl Frame {
         self.answered < self.requests.len()
     }
 
+    /// Whether its owner has answered a part of it and stopped for lack of room.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.answered > 0 && self.has_more()
+    }
+
     /// How many requests it carries, answered or not.
     pub(super) fn len(&self) -> usize {
         self.requests.len()
@@ -99,6 +112,7 @@ impl Frame {
     pub(super) fn next_operation(&mut self) -> Option<(&SessionCall, Operation<'_>, &mut Vec<u8>)> {
         let request = self.requests.get_mut(self.answered)?;
         self.answered += 1;
+        self.whole = self.output.len();
         let bytes = match &mut request.data {
             Payload::Copied(range) => Cow::Borrowed(&self.bytes[range.clone()]),
             Payload::Moved(data) => Cow::Owned(std::mem::take(data)),
@@ -106,6 +120,17 @@ impl Frame {
         let data = Data { bytes, content_type: &self.bytes[request.content_type.clone()] };
         let operation = operation(&request.call, request.id, data);
         Some((&request.call, operation, &mut self.output))
+    }
+
+    /// Forgets an answer that a panic has cut off; its request counts as unanswered again.
+    pub(super) fn drop_half_answer(&mut self) {
+        self.output.truncate(self.whole);
+        self.answered = self.answered.saturating_sub(1);
+    }
+
+    /// Whether its last request is the last of its connection.
+    pub(super) fn closes(&self) -> bool {
+        self.requests.last().is_some_and(|last| last.call.reply.persistence == Persistence::Close)
     }
 
     /// Answers everything that is left with the same problem.
@@ -122,7 +147,7 @@ impl Frame {
     /// Makes it empty for its next use, and keeps its buffers unless they have grown large.
     pub(super) fn clear(&mut self) {
         self.requests.clear();
-        self.answered = 0;
+        (self.answered, self.whole) = (0, 0);
         for buffer in [&mut self.bytes, &mut self.output] {
             buffer.clear();
             buffer.shrink_to(KEPT_BYTES_MAX);
@@ -214,6 +239,3 @@ impl Parcel {
         }
     }
 }
-
-/// Conditions of an operation that has none.
-pub(super) const UNCONDITIONAL: Conditions = Conditions { if_match: None, if_none_match: None };

@@ -5,9 +5,12 @@
 //! mean is decided below.
 
 pub mod clock;
+pub mod cpus;
 pub mod doorbell;
 pub mod driver;
 pub mod fd;
+pub mod listener;
 pub mod mailbox;
 pub mod park;
 mod sync;
+pub mod turn;

@@ -6,11 +6,16 @@
 
 pub mod clock;
 pub mod cpus;
+pub mod descriptors;
 pub mod doorbell;
 pub mod driver;
+pub mod entropy;
 pub mod fd;
 pub mod listener;
 pub mod mailbox;
+pub mod memory;
 pub mod park;
+pub mod signals;
 mod sync;
 pub mod turn;
+pub mod usage;

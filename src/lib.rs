@@ -7,4 +7,5 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Seshun runs on Linux only: its event loops stand on io_uring and epoll");
 
+pub mod http;
 pub mod types;

@@ -49,6 +49,17 @@ impl<'o> ResponseWriter<'o> {
         self.raw_field(name, itoa::Buffer::new().format(value).as_bytes())
     }
 
+    /// A field whose value `write` appends. It writes no line break.
+    pub fn field_with(self, name: &str, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        let start = self.out.len();
+        write(self.out);
+        debug_assert!(self.out[start..].iter().copied().all(super::is_value_byte), "{name} would break its line");
+        self.out.extend_from_slice(b"\r\n");
+        self
+    }
+
     /// What becomes of the connection. Left out, it stays as HTTP/1.1 does.
     pub fn connection(self, persistence: Persistence) -> Self {
         match persistence {

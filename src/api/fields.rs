@@ -132,11 +132,7 @@ fn parse_ttl(value: &[u8]) -> Option<Ttl> {
 }
 
 /// Adds the tags of one more field to those seen. `*` stands alone.
-fn add_tags(
-    seen: &mut Option<Result<VersionSet, Problem>>,
-    value: &[u8],
-    comparison: Comparison,
-) {
+fn add_tags(seen: &mut Option<Result<VersionSet, Problem>>, value: &[u8], comparison: Comparison) {
     let parsed = parse_tags(value, comparison);
     *seen = Some(match (seen.take(), parsed) {
         (None, Some(set)) => Ok(set),
@@ -206,7 +202,9 @@ mod tests {
 
     #[test]
     fn ttls_are_whole_seconds_from_one_on() {
-        for (text, seconds) in [("1", 1), ("007", 7), ("2592000", 2_592_000), ("99999999999999999999999", 315_360_000)] {
+        for (text, seconds) in
+            [("1", 1), ("007", 7), ("2592000", 2_592_000), ("99999999999999999999999", 315_360_000)]
+        {
             assert_eq!(parse_ttl(text.as_bytes()), Ttl::from_secs(seconds), "{text}");
         }
         for text in ["", "0", "00", "-1", "+1", "1.5", "1s", " 1", "1 ", "0x1", "٣"] {
@@ -235,7 +233,9 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_tags_is_refused() {
-        for text in ["", ",", "3", "\"3", "3\"", "\"3\" \"4\"", "\"3\"x", "w/\"3\"", "*, \"3\"", "\"3\", *", "'3'"] {
+        for text in
+            ["", ",", "3", "\"3", "3\"", "\"3\" \"4\"", "\"3\"x", "w/\"3\"", "*, \"3\"", "\"3\", *", "'3'"]
+        {
             assert_eq!(parse_tags(text.as_bytes(), Comparison::Weak), None, "{text}");
         }
     }

@@ -94,7 +94,8 @@ fn decode(segment: &[u8]) -> Segment<'_> {
 pub(super) fn has_whole_escapes(text: &[u8]) -> bool {
     let mut pieces = text.split(|byte| *byte == b'%');
     pieces.next();
-    pieces.all(|piece| matches!(piece, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
+    pieces
+        .all(|piece| matches!(piece, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]

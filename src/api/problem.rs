@@ -137,7 +137,9 @@ impl Problem {
             Self::ContentEncoding => {
                 "Data is stored as it comes; send it without Content-Encoding and name the form in Content-Type."
             }
-            Self::NoSession => "The bucket has no such session: it was never made, was deleted or has expired.",
+            Self::NoSession => {
+                "The bucket has no such session: it was never made, was deleted or has expired."
+            }
             Self::Precondition(_) => "The session is at another version; read it again and decide anew.",
             Self::BucketName => {
                 "A bucket's name is 1 to 64 letters, digits, dots, underscores and hyphens, and begins with a \
@@ -146,7 +148,9 @@ impl Problem {
             Self::BucketReserved => "This name is reserved; choose another for the bucket.",
             Self::BucketTaken => "The bucket has an API key; DELETE it first to make another.",
             Self::NoKey => "The bucket has no API key; PUT makes one.",
-            Self::StorageFull => "Memory is full; existing sessions can be read and deleted, and expire in time.",
+            Self::StorageFull => {
+                "Memory is full; existing sessions can be read and deleted, and expire in time."
+            }
             Self::Busy => "Too much is waiting; nothing was done, try again.",
             Self::Unanswered => "No answer came in time; whether the request was carried out is unknown.",
             Self::RequestTimeout => "The request took too long to arrive; nothing was done.",

@@ -55,7 +55,10 @@ impl<'o> ResponseWriter<'o> {
         self.out.extend_from_slice(b": ");
         let start = self.out.len();
         write(self.out);
-        debug_assert!(self.out[start..].iter().copied().all(super::is_value_byte), "{name} would break its line");
+        debug_assert!(
+            self.out[start..].iter().copied().all(super::is_value_byte),
+            "{name} would break its line"
+        );
         self.out.extend_from_slice(b"\r\n");
         self
     }

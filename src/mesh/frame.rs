@@ -81,7 +81,13 @@ impl Frame {
     }
 
     /// Adds a request behind those that are there.
-    pub(super) fn push(&mut self, call: SessionCall, id: SessionId, content_type: &[u8], data: Cow<'_, [u8]>) {
+    pub(super) fn push(
+        &mut self,
+        call: SessionCall,
+        id: SessionId,
+        content_type: &[u8],
+        data: Cow<'_, [u8]>,
+    ) {
         let content_type = self.keep(content_type);
         let data = match data {
             Cow::Owned(data) if data.len() > COPIED_BYTES_MAX => Payload::Moved(data),

@@ -1,8 +1,9 @@
 //! The table of answers that a core awaits from others.
 //!
 //! A place is reserved before the request leaves, so an answer always has somewhere to go.
-//! Each use of a place has its own generation: an answer that comes after its asker has
-//! given up finds another generation there, and is dropped.
+//! A place whose asker has given up stays taken until the answer has come after all, and is
+//! dropped there: so no more answers are ever under way than there are places, and whatever
+//! carries them home can be made large enough to never be full.
 
 use super::frame::{Parcel, Ticket};
 use crate::types::{Millis, Moment};
@@ -15,10 +16,17 @@ pub const FORWARD_TIMEOUT: Millis = Millis::from_secs(1);
 enum State<W> {
     Free,
     /// Nothing yet. `until` is none for what may take as long as it takes.
-    Waiting { until: Option<Moment>, waker: Option<W> },
+    Waiting {
+        until: Option<Moment>,
+        waker: Option<W>,
+    },
     Answered(Parcel),
     /// The asker has not noticed yet that nothing came in time.
     TimedOut,
+    /// The asker is gone; the answer is still on its way.
+    Abandoned,
+    /// The answer came after the time was over, and before the asker noticed.
+    TooLate,
 }
 
 #[derive(Debug)]
@@ -32,26 +40,28 @@ struct Slot<W> {
 pub enum Reply {
     /// The answer. The place is free again.
     Answered(Parcel),
-    /// Nothing came in time. The place is free again; what comes later is dropped.
+    /// Nothing came in time; what comes later is dropped.
     TimedOut,
 }
 
 /// The answers that one core awaits.
 #[derive(Debug)]
 pub struct Pending<W> {
+    /// `slots.len() <= places_max`
     slots: Vec<Slot<W>>,
     free: Vec<u32>,
-}
-
-impl<W> Default for Pending<W> {
-    fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
-    }
+    places_max: usize,
 }
 
 impl<W> Pending<W> {
-    /// Reserves a place for the answer to `parcel`, which is sent off at `now`.
-    pub fn reserve(&mut self, parcel: &mut Parcel, now: Moment) -> Ticket {
+    /// A table of at most so many places.
+    pub fn new(places_max: usize) -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), places_max }
+    }
+
+    /// Reserves a place for the answer to `parcel`, which is sent off at `now`. None where all
+    /// places are taken.
+    pub fn reserve(&mut self, parcel: &mut Parcel, now: Moment) -> Option<Ticket> {
         let until = match parcel {
             Parcel::Sessions(_) => Some(now.after(FORWARD_TIMEOUT)),
             // A key change ends when all cores have it; its asker must not be told less.
@@ -63,6 +73,7 @@ impl<W> Pending<W> {
                 self.slots[slot as usize].state = state;
                 slot
             }
+            None if self.slots.len() >= self.places_max => return None,
             None => {
                 self.slots.push(Slot { generation: 0, state });
                 (self.slots.len() - 1) as u32
@@ -70,7 +81,7 @@ impl<W> Pending<W> {
         };
         let ticket = Ticket { slot, generation: self.slots[slot as usize].generation };
         parcel.set_ticket(ticket);
-        ticket
+        Some(ticket)
     }
 
     /// Gives a place back for which nothing was sent after all.
@@ -83,14 +94,20 @@ impl<W> Pending<W> {
     /// Puts an answer into its place and says whom to wake. An answer that comes too late is
     /// dropped here.
     pub fn complete(&mut self, parcel: Parcel) -> Option<W> {
-        let slot = self.slot(parcel.ticket())?;
-        match std::mem::replace(&mut slot.state, State::Free) {
+        let ticket = parcel.ticket();
+        let slot = self.slot(ticket)?;
+        match std::mem::replace(&mut slot.state, State::TooLate) {
             State::Waiting { waker, .. } => {
                 slot.state = State::Answered(parcel);
                 waker
             }
+            State::TimedOut => None,
+            State::Abandoned => {
+                self.free(ticket);
+                None
+            }
             other => {
-                debug_assert!(matches!(other, State::TimedOut), "one request, one answer");
+                debug_assert!(false, "one request, one answer: {parcel:?}");
                 slot.state = other;
                 None
             }
@@ -100,16 +117,17 @@ impl<W> Pending<W> {
     /// Takes what has come for `ticket`; if nothing has, notes whom to wake.
     pub fn poll(&mut self, ticket: Ticket, waker: impl FnOnce() -> W) -> Option<Reply> {
         let slot = self.slot(ticket)?;
-        match std::mem::replace(&mut slot.state, State::Free) {
+        match std::mem::replace(&mut slot.state, State::Abandoned) {
             State::Waiting { until, .. } => {
                 slot.state = State::Waiting { until, waker: Some(waker()) };
-                return None;
+                None
             }
             State::Answered(parcel) => {
                 self.free(ticket);
                 Some(Reply::Answered(parcel))
             }
-            State::TimedOut | State::Free => {
+            State::TimedOut => Some(Reply::TimedOut),
+            State::TooLate | State::Free | State::Abandoned => {
                 self.free(ticket);
                 Some(Reply::TimedOut)
             }
@@ -130,7 +148,7 @@ impl<W> Pending<W> {
         woken
     }
 
-    /// How many answers are awaited, or there and not yet taken.
+    /// How many places are taken: answers awaited, given up on, or there and not yet taken.
     pub fn len(&self) -> usize {
         debug_assert!(self.free.len() <= self.slots.len());
         self.slots.len() - self.free.len()
@@ -174,9 +192,9 @@ mod tests {
 
     #[test]
     fn an_answer_wakes_its_asker_and_is_taken_once() {
-        let mut pending = Pending::<&str>::default();
+        let mut pending = Pending::<&str>::new(8);
         let mut parcel = sessions();
-        let ticket = pending.reserve(&mut parcel, NOW);
+        let ticket = pending.reserve(&mut parcel, NOW).unwrap();
         assert!(pending.poll(ticket, || "asker").is_none());
         assert_eq!(pending.complete(parcel), Some("asker"));
         assert!(matches!(pending.poll(ticket, || "asker"), Some(Reply::Answered(_))));
@@ -186,35 +204,35 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_before_anyone_asks_is_kept() {
-        let mut pending = Pending::<()>::default();
+        let mut pending = Pending::<()>::new(8);
         let mut parcel = sessions();
-        let ticket = pending.reserve(&mut parcel, NOW);
+        let ticket = pending.reserve(&mut parcel, NOW).unwrap();
         assert_eq!(pending.complete(parcel), None);
         assert!(matches!(pending.poll(ticket, || ()), Some(Reply::Answered(_))));
     }
 
     #[test]
-    fn a_late_answer_is_dropped_even_where_its_place_is_used_again() {
-        let mut pending = Pending::<u8>::default();
+    fn a_late_answer_is_dropped_and_frees_the_place_that_was_kept_for_it() {
+        let mut pending = Pending::<u8>::new(8);
         let mut late = sessions();
-        let ticket = pending.reserve(&mut late, NOW);
+        let ticket = pending.reserve(&mut late, NOW).unwrap();
         assert!(pending.poll(ticket, || 1).is_none());
         assert!(pending.time_out(Moment::from_millis(1_999)).is_empty());
         assert_eq!(pending.time_out(Moment::from_millis(2_000)), [1]);
         assert!(matches!(pending.poll(ticket, || 1), Some(Reply::TimedOut)));
         let mut next = sessions();
-        let second = pending.reserve(&mut next, NOW);
-        assert_eq!((second.slot, ticket.slot), (0, 0));
-        assert!(pending.poll(second, || 2).is_none());
-        assert_eq!(pending.complete(late), None, "the late one");
-        assert_eq!(pending.complete(next), Some(2));
+        let second = pending.reserve(&mut next, NOW).unwrap();
+        assert_eq!((ticket.slot, second.slot), (0, 1), "the place is kept");
+        assert_eq!(pending.complete(late), None);
+        assert_eq!(pending.len(), 1);
+        assert_eq!(pending.reserve(&mut sessions(), NOW).unwrap().slot, 0);
     }
 
     #[test]
     fn an_answer_between_the_timeout_and_its_notice_is_dropped() {
-        let mut pending = Pending::<u8>::default();
+        let mut pending = Pending::<u8>::new(8);
         let mut parcel = sessions();
-        let ticket = pending.reserve(&mut parcel, NOW);
+        let ticket = pending.reserve(&mut parcel, NOW).unwrap();
         assert!(pending.time_out(Moment::from_millis(9_000)).is_empty(), "nobody to wake");
         assert_eq!(pending.complete(parcel), None);
         assert!(matches!(pending.poll(ticket, || 1), Some(Reply::TimedOut)));
@@ -223,19 +241,30 @@ mod tests {
 
     #[test]
     fn a_key_change_is_waited_for_however_long_it_takes() {
-        let mut pending = Pending::<u8>::default();
+        let mut pending = Pending::<u8>::new(8);
         let mut parcel = key(Ticket { slot: 0, generation: 0 });
-        let ticket = pending.reserve(&mut parcel, NOW);
+        let ticket = pending.reserve(&mut parcel, NOW).unwrap();
         assert!(pending.poll(ticket, || 1).is_none());
         assert!(pending.time_out(Moment::from_millis(u64::MAX)).is_empty());
         assert_eq!(pending.complete(parcel), Some(1));
     }
 
     #[test]
+    fn no_more_answers_are_under_way_than_there_are_places() {
+        let mut pending = Pending::<u8>::new(2);
+        let mut parcels = [sessions(), sessions(), sessions()];
+        assert!(parcels[..2].iter_mut().all(|parcel| pending.reserve(parcel, NOW).is_some()));
+        assert!(pending.reserve(&mut parcels[2], NOW).is_none());
+        pending.time_out(Moment::from_millis(9_000));
+        assert!(matches!(pending.poll(parcels[0].ticket(), || 1), Some(Reply::TimedOut)));
+        assert!(pending.reserve(&mut sessions(), NOW).is_none(), "its answer is still under way");
+    }
+
+    #[test]
     fn a_cancelled_place_is_used_again() {
-        let mut pending = Pending::<u8>::default();
+        let mut pending = Pending::<u8>::new(8);
         for _ in 0..3 {
-            let ticket = pending.reserve(&mut sessions(), NOW);
+            let ticket = pending.reserve(&mut sessions(), NOW).unwrap();
             assert_eq!(ticket.slot, 0);
             pending.cancel(ticket);
         }

@@ -77,7 +77,9 @@ mod tests {
     #[test]
     fn one_shard_owns_everything() {
         let owners = owners(1);
-        assert!((0..1000).all(|seed| owners.owner_of(SessionId::from_random(random(seed))) == ShardId::FIRST));
+        assert!(
+            (0..1000).all(|seed| owners.owner_of(SessionId::from_random(random(seed))) == ShardId::FIRST)
+        );
     }
 
     #[test]

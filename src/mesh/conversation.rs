@@ -72,6 +72,8 @@ pub struct Conversation {
     spare: Option<Box<Frame>>,
     away: Away,
     transit: Transit,
+    /// Requests that have come to their end.
+    requests: u64,
     /// Set once nothing more will be answered: whether to linger.
     closing: Option<bool>,
 }
@@ -90,6 +92,7 @@ impl Conversation {
             spare: None,
             away: Away::Nothing,
             transit: Transit::new(node.transit()),
+            requests: 0,
             closing: None,
         }
     }
@@ -107,6 +110,12 @@ impl Conversation {
     /// What the client is waited for.
     pub fn phase(&self) -> Phase {
         self.http.phase()
+    }
+
+    /// How many requests have come to their end: tells the wait for one from the wait for the
+    /// next.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     /// Goes on as far as it can without more bytes or another core's answer.
@@ -385,6 +394,7 @@ impl Conversation {
 
     fn finish_request(&mut self) {
         self.http.finish_request();
+        self.requests += 1;
         self.transit.hold(0);
     }
 

@@ -8,4 +8,5 @@
 compile_error!("Seshun runs on Linux only: its event loops stand on io_uring and epoll");
 
 pub mod config;
+pub mod logging;
 pub mod types;

@@ -126,6 +126,17 @@ fn a_file_may_leave_out_what_it_does_not_change() {
 }
 
 #[test]
+fn a_file_from_another_system_is_read_all_the_same() {
+    for file in
+        ["\u{feff}limits:\n  fields: 7\n", "limits:\r\n  fields: 7\r\n", "\u{feff}limits: {fields: 7}"]
+    {
+        assert_eq!(Call::with_file(file).config().limits.fields, 7, "{file:?}");
+    }
+    let errors = Call::with_file("limits:\r\n\r\n  fields: 0\r\n").errors();
+    assert!(errors[0].starts_with("config.yml:3: "), "{errors:?}");
+}
+
+#[test]
 fn a_relative_file_counts_from_the_working_directory() {
     let call = Call::with_args("--config sub/own.yml");
     std::fs::create_dir(call.path("sub")).unwrap();

@@ -83,17 +83,18 @@ pub(super) struct Layers {
 impl Layers {
     /// Sets what `tree`, the text of `source`, says.
     pub(super) fn file(&mut self, source: &Source, tree: &Tree) {
+        let place = |line| Place::Line(source.clone(), line);
         for (path, line) in tree.names() {
-            let place = Place::Line(source.clone(), line);
-            let value = tree.value(&path.iter().map(String::as_str).collect::<Vec<_>>());
-            match path {
-                [section] => self.section(section, value, place),
+            let names: Vec<&str> = path.iter().map(String::as_str).collect();
+            let value = tree.value(&names);
+            match names[..] {
+                [section] => self.section(section, value, place(line)),
                 [section, name] => match keys_of(section).find(|key| key.name == name) {
-                    Some(key) => {
-                        self.key(key, value.map(Raw::Tree), &|item| item_place(source, tree, key, item))
-                    }
+                    Some(key) => self.key(key, value.map(Raw::Tree), &|item| {
+                        place(item.map_or(line, |item| tree.line(&[section, name, &item.to_string()])))
+                    }),
                     None if tree.value(&[section]).is_some_and(Value::is_mapping) => {
-                        self.unknown_key(path, place);
+                        self.unknown_key(path, place(line));
                     }
                     // An item where a section should be: told with the section.
                     None => {}
@@ -106,9 +107,8 @@ impl Layers {
     /// Sets what the environment says.
     pub(super) fn environment(&mut self, environment: &Environment) {
         for key in KEYS {
-            let variable = key.variable();
-            if let Some(text) = environment.variables.get(&variable) {
-                self.key(key, Some(Raw::Text(text)), &|_| Place::Environment(variable.clone()));
+            if let Some(text) = environment.variables.get(&key.variable()) {
+                self.key(key, Some(Raw::Text(text)), &|_| Place::Environment(key.variable()));
             }
         }
     }
@@ -139,9 +139,9 @@ impl Layers {
         if self.faults.is_empty() { Ok(self.config) } else { Err(ConfigError::Faults(self.faults)) }
     }
 
-    fn section(&mut self, name: &String, value: Option<&Value>, place: Place) {
+    fn section(&mut self, name: &str, value: Option<&Value>, place: Place) {
         let sentence = if keys_of(name).next().is_none() {
-            let name = show_name(std::slice::from_ref(name));
+            let name = show_name(&[name.to_owned()]);
             format!("{name} is no section; allowed are {}", sections().join(", "))
         } else {
             match value {
@@ -181,11 +181,4 @@ impl Layers {
             }
         }
     }
-}
-
-/// The place of a key in a file, or of one item of its list.
-fn item_place(source: &Source, tree: &Tree, key: &Key, item: Option<usize>) -> Place {
-    let index = item.map(|index| index.to_string());
-    let path: Vec<&str> = [key.section, key.name].into_iter().chain(index.as_deref()).collect();
-    Place::Line(source.clone(), tree.line(&path))
 }

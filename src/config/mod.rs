@@ -29,7 +29,7 @@ use self::keys::{keys_of, sections};
 use self::layers::{Environment, Layers};
 pub use self::source::Source;
 use self::source::{SYSTEM_FILE, Search};
-use self::tree::Tree;
+use self::tree::{SyntaxError, Tree};
 use crate::types::{ByteCount, MasterKey, Millis, ShardCount, Ttl};
 
 /// The port that a server has by default.
@@ -70,11 +70,12 @@ where
         None => environment.file()?,
     };
     let (source, text) = Search { named, cwd, system_file: Path::new(SYSTEM_FILE) }.read()?;
-    let tree = Tree::parse(&text).map_err(|error| ConfigError::Syntax {
-        source_name: source.clone(),
-        line: error.line,
-        reason: error.reason,
-    })?;
+    let tree = match Tree::parse(&text) {
+        Ok(tree) => tree,
+        Err(SyntaxError { line, reason }) => {
+            return Err(ConfigError::Syntax { source_name: source, line, reason });
+        }
+    };
     let mut layers = Layers::default();
     layers.file(&source, &tree);
     layers.environment(&environment);

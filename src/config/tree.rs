@@ -44,6 +44,7 @@ pub(super) struct Tree {
 impl Tree {
     /// The tree that `text` spells.
     pub(super) fn parse(text: &str) -> Result<Self, SyntaxError> {
+        // First the events: they bound what the parser of values is given.
         let marks = Walk::over(text)?;
         let value: Value = serde_yaml::from_str(text).map_err(|error| SyntaxError {
             line: error.location().map_or(1, |location| location.line()),
@@ -166,6 +167,7 @@ impl Walk {
                 None => Ok(()),
             };
         }
+        // A single word is a whole value: it begins and ends here.
         self.item(line);
         self.complete();
         Ok(())

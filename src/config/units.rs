@@ -43,6 +43,7 @@ pub(super) fn parse_span(text: &str) -> Option<Millis> {
         return None;
     }
     let span = humantime::parse_duration(text).ok()?;
+    // Half a millisecond would be rounded without a word.
     let is_whole_millis = span.subsec_nanos().is_multiple_of(1_000_000);
     is_whole_millis.then_some(Millis::new(u64::try_from(span.as_millis()).ok()?))
 }

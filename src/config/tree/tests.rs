@@ -1,5 +1,7 @@
 //! What is a tree and what is none, and on which line.
 
+use super::super::layers::Layers;
+use super::super::{Config, ConfigError, Source};
 use super::*;
 
 const SHIPPED: &str = include_str!("../../../config.yml");
@@ -150,6 +152,13 @@ fn next_random(state: &mut u64) -> usize {
     (mixed ^ (mixed >> 31)) as usize
 }
 
+/// Judges every key of a tree.
+fn judge(tree: Tree) -> Result<Config, ConfigError> {
+    let mut layers = Layers::default();
+    layers.file(&Source::Builtin, &tree);
+    layers.finish()
+}
+
 #[test]
 fn no_damage_to_the_shipped_file_makes_the_reader_panic() {
     const PIECES: [&str; 20] = [
@@ -170,7 +179,7 @@ fn no_damage_to_the_shipped_file_makes_the_reader_panic() {
             text.splice(at..(at + cut).min(text.len()), piece.chars());
         }
         let text: String = text.into_iter().collect();
-        let result = std::panic::catch_unwind(|| Tree::parse(&text).map(|tree| tree.names().count()));
+        let result = std::panic::catch_unwind(|| Tree::parse(&text).map(judge));
         assert!(result.is_ok(), "seed {seed}: panic on {text:?}");
     }
 }

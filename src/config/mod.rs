@@ -6,9 +6,31 @@
 //! I/O is reading the file: environment and working directory are arguments. Secrets
 //! are in no error text and in no `Debug` output.
 
+mod args;
+mod check;
+mod fault;
+mod keys;
+mod kind;
+mod launch;
+mod layers;
+mod source;
+mod tree;
+mod units;
+
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
+use serde_yaml::{Mapping, Value};
+
+pub use self::args::Args;
+pub use self::fault::{ConfigError, Fault, Place};
+use self::keys::{keys_of, sections};
+use self::layers::{Environment, Layers};
+pub use self::source::Source;
+use self::source::{SYSTEM_FILE, Search};
+use self::tree::{SyntaxError, Tree};
 use crate::types::{ByteCount, MasterKey, Millis, ShardCount, Ttl};
 
 /// The port that a server has by default.
@@ -20,6 +42,50 @@ const DEFAULT_TTL_SECS: u64 = 30 * 24 * 60 * 60;
 
 /// The master key that `config.yml` ships with. Public, so it opens nothing but loopback.
 pub const EXAMPLE_MASTER_KEY: &str = "change-me-before-you-expose-me";
+
+/// A configuration that was judged good, and what to say about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is in force.
+    pub config: Config,
+    /// Where it was read; the line at the start names it.
+    pub source: Source,
+    /// What an operator should know although nothing is wrong, one line each, to be logged.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and judges the configuration: flags over `env` over the file over the defaults.
+/// `cwd` is the working directory. All that is wrong is told in one error.
+pub fn load<K, V>(
+    args: &Args,
+    env: impl IntoIterator<Item = (K, V)>,
+    cwd: &Path,
+) -> Result<Loaded, ConfigError>
+where
+    K: Into<OsString>,
+    V: Into<OsString>,
+{
+    let environment = Environment::of(env);
+    let named = match args.config.as_deref() {
+        Some(file) => Some(file),
+        None => environment.file()?,
+    };
+    let (source, text) = Search { named, cwd, system_file: Path::new(SYSTEM_FILE) }.read()?;
+    let tree = match Tree::parse(&text) {
+        Ok(tree) => tree,
+        Err(SyntaxError { line, reason }) => {
+            return Err(ConfigError::Syntax { source_name: source, line, reason });
+        }
+    };
+    let mut layers = Layers::default();
+    layers.file(&source, &tree);
+    layers.environment(&environment);
+    layers.flags(args);
+    let config = layers.finish()?;
+    let mut warnings = environment.warnings();
+    warnings.extend(check::warnings(&config));
+    Ok(Loaded { config, source, warnings })
+}
 
 /// Everything that an operator can set.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -38,6 +104,20 @@ pub struct Config {
     pub limits: Limits,
     /// How long the server waits for each thing.
     pub timeouts: Timeouts,
+}
+
+impl Config {
+    /// The configuration as a file would have it, with a placeholder for each master key, so
+    /// that it cannot be read back by mistake with a key that everybody knows.
+    pub fn to_yaml(&self) -> String {
+        let mut config = self.clone();
+        let mut file = Mapping::new();
+        for section in sections() {
+            let keys = keys_of(section).map(|key| (Value::from(key.name), key.kind.show(&mut config)));
+            file.insert(section.into(), Value::Mapping(keys.collect()));
+        }
+        serde_yaml::to_string(&file).expect("words, numbers and lists of them are YAML")
+    }
 }
 
 /// Where and how client apps are served.
@@ -251,3 +331,6 @@ impl fmt::Display for DriverChoice {
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
+
+#[cfg(test)]
+mod tests;

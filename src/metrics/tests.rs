@@ -1,4 +1,7 @@
-//! What the counters promise: each event in its own cell, one writer, whole numbers for readers.
+//! What the counters promise: each event in its own cell, whole numbers for readers.
+//!
+//! One test runs a second thread, as the admin thread would; it is bounded by a count of
+//! events and asserts nothing about time.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! The pages' table: path, method and state of the server against status and content.
+//!
+//! Time is an argument, so that a core may stand still for an hour here in no time at all.
 
 use super::*;
 use crate::types::{ByteCount, ShardId, UnixMillis};

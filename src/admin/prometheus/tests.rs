@@ -1,5 +1,7 @@
-//! The page against a strict reader of the text format, which refuses what Prometheus refuses
-//! and whatever its naming guide advises against.
+//! The page against a strict reader of the text format.
+//!
+//! The reader refuses what Prometheus refuses and whatever its naming guide advises against,
+//! and is itself fed bad pages first.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -189,3 +189,42 @@ fn judge_version(text: &mut [u8]) -> Result<HttpVersion, Refused> {
         _ => Err(Refused::MalformedRequestLine),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &[u8] = b"GET /session/b HTTP/1.1\r\nHost: h\r\nX-A: b\r\n\r\n";
+
+    #[test]
+    fn no_byte_is_looked_at_twice() {
+        let mut bytes = HEAD.to_vec();
+        let mut scanner = HeadScanner::new();
+        for len in 1..HEAD.len() {
+            assert_eq!(scanner.scan(&mut bytes[..len], &Limits::default()), Ok(None), "{len}");
+            // Spoiling what was seen changes nothing, save a byte that may be a line end's CR,
+            // the version, and a line's first byte, which tells a fold.
+            let is_early = matches!(scanner.stage, Stage::Method | Stage::Target);
+            let seen_for_good = if is_early { len - 1 } else { scanner.line_start };
+            bytes[..seen_for_good].fill(b'\n');
+        }
+        assert_eq!(scanner.scan(&mut bytes, &Limits::default()), Ok(Some(HEAD.len())));
+        let line = RequestLine { target: 4..14, version: HttpVersion::Http11 };
+        assert_eq!(scanner.request_line(), &line);
+    }
+
+    #[test]
+    fn a_head_ends_at_its_blank_line_whatever_follows() {
+        let mut bytes = [HEAD, b"body\n\n\r\n\r\n"].concat();
+        assert_eq!(HeadScanner::new().scan(&mut bytes, &Limits::default()), Ok(Some(HEAD.len())));
+    }
+
+    #[test]
+    fn a_higher_minor_version_is_written_over() {
+        for minor in b'1'..=b'9' {
+            let mut head = format!("GET / HTTP/1.{}\r\n\r\n", char::from(minor)).into_bytes();
+            assert_eq!(HeadScanner::new().scan(&mut head, &Limits::default()), Ok(Some(18)));
+            assert_eq!(head, b"GET / HTTP/1.1\r\n\r\n");
+        }
+    }
+}

@@ -19,6 +19,8 @@ struct Known {
 
 struct Pair {
     seed: u64,
+    /// Whether there is too little memory for what the store is told to keep.
+    is_small: bool,
     random: Random,
     now: Moment,
     store: Store,
@@ -29,11 +31,10 @@ struct Pair {
 
 impl Pair {
     fn new(seed: u64) -> Self {
-        // Every fourth model has too little memory for what it is told to keep.
-        let pool = pool(if seed.is_multiple_of(4) { 1 } else { 1_000 });
-        let store = store_in(&pool);
+        let is_small = seed.is_multiple_of(4);
+        let store = store_in(&pool(if is_small { 2 } else { 1_000 }));
         let random = Random(seed);
-        Self { seed, random, now: at(0), store, known: BTreeMap::new(), refused: 0 }
+        Self { seed, is_small, random, now: at(0), store, known: BTreeMap::new(), refused: 0 }
     }
 
     fn turn(&mut self) {
@@ -66,7 +67,7 @@ impl Pair {
     }
 
     fn some_data(&mut self) -> Vec<u8> {
-        let len = self.random.of_any_size(17);
+        let len = self.random.of_any_size(if self.is_small { 20 } else { 13 });
         vec![self.random.below(256) as u8; len as usize]
     }
 

@@ -221,4 +221,4 @@ const fn tick_of(current: Tick, number: u64, shift: u32, above: u32) -> Tick {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

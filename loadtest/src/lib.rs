@@ -5,12 +5,19 @@
 //! do, `ledger` knows what must come back, `wire` speaks HTTP; these three are pure.
 //! `client` and `control` do the I/O, and nothing here shares code with the server.
 
+pub mod args;
 pub mod blob;
+mod client;
 pub mod clock;
+pub mod control;
+mod event_loop;
 mod judge;
 pub mod ledger;
+pub mod report;
 pub mod rng;
+pub mod run;
 pub mod session;
+pub mod stats;
 pub mod verdict;
 pub mod wire;
 pub mod workload;

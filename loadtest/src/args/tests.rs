@@ -1,0 +1,79 @@
+//! Every form of every flag, and what is refused.
+
+use super::*;
+
+#[test]
+fn without_flags_it_fits_a_server_that_was_just_started() {
+    let args = Args::parse_from(["loadtest"]);
+    assert_eq!(args.url.to_string(), "http://127.0.0.1:8385");
+    assert_eq!((args.connections, args.cores, args.size), (64, 1, 1024));
+    assert_eq!((args.duration, args.mix), (Duration::from_secs(10), Mix::DEFAULT));
+}
+
+#[test]
+fn the_help_can_be_built() {
+    use clap::CommandFactory;
+    Args::command().debug_assert();
+}
+
+#[test]
+fn urls_name_a_host_and_nothing_else() {
+    let table = [
+        ("http://127.0.0.1:8385", Some("127.0.0.1:8385")),
+        ("http://localhost:80/", Some("localhost:80")),
+        ("http://seshun.example", Some("seshun.example:80")),
+        ("http://[::1]:8385", Some("[::1]:8385")),
+        ("http://[::1]", Some("[::1]:80")),
+        ("https://localhost:8385", None),
+        ("localhost:8385", None),
+        ("http://", None),
+        ("http://:80", None),
+        ("http://::1:80", None),
+        ("http://host:port", None),
+        ("http://host:99999", None),
+        ("http://host/session", None),
+        ("http://user@host", None),
+        ("http://a host", None),
+    ];
+    for (text, expected) in table {
+        let authority = text.parse::<Url>().ok().map(|url| url.authority());
+        assert_eq!(authority.as_deref(), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn cpu_lists_take_numbers_and_ranges() {
+    assert_eq!("0,2-4".parse(), Ok(CpuList(vec![0, 2, 3, 4])));
+    let pair: CpuList = "5,1".parse().unwrap();
+    assert_eq!((pair.cpu_of(0), pair.cpu_of(1), pair.cpu_of(2)), (5, 1, 5));
+    for text in ["", ",", "a", "3-1", "1-", "1024"] {
+        assert!(text.parse::<CpuList>().is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn durations_have_units() {
+    assert_eq!(parse_duration("10"), Ok(Duration::from_secs(10)));
+    assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+    assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+    for text in ["", "s", "0", "0ms", "1h", "-1s", "1.5s", "99999999999999999999", "999999999999999999m"] {
+        assert!(parse_duration(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn sizes_are_powers_of_1024() {
+    assert_eq!(parse_size("0"), Ok(0));
+    assert_eq!(parse_size("1kb"), Ok(1024));
+    assert_eq!(parse_size("64mb"), Ok(SIZE_MAX));
+    for text in ["", "kb", "65mb", "1gb", "1KB", "-1", "99999999999999999999"] {
+        assert!(parse_size(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_json_report_goes_to_a_file_or_to_standard_output() {
+    assert_eq!("-".parse(), Ok(JsonTarget::Stdout));
+    assert_eq!("out.json".parse(), Ok(JsonTarget::File("out.json".into())));
+    assert!("".parse::<JsonTarget>().is_err());
+}

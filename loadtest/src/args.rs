@@ -109,7 +109,7 @@ impl Url {
 
     /// The address and port to resolve.
     pub fn authority(&self) -> String {
-        if self.has_port { self.host.clone() } else { format!("{}:80", self.host) }
+        format!("{}{}", self.host, if self.has_port { "" } else { ":80" })
     }
 }
 

@@ -275,6 +275,7 @@ async fn read_answer(stream: &mut TcpStream, input: &mut Vec<u8>) -> Result<Head
     debug_assert!(input.is_empty(), "nothing of an earlier answer is left");
     let mut head: Option<Head> = None;
     loop {
+        // Room for the whole body at once, so that large data does not take many reads.
         let wanted = head.as_ref().map_or(0, Head::answer_len);
         input.reserve(wanted.saturating_sub(input.len()).max(READ_ROOM));
         if read_more(stream, input).await.map_or(true, |count| count == 0) {
@@ -300,6 +301,7 @@ async fn read_more(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<us
     let (count, slice) = stream.read(std::mem::take(input).slice_mut(filled..)).await;
     *input = slice.into_inner();
     if count.is_err() {
+        // A failed read leaves its length undefined.
         input.truncate(filled);
     }
     count

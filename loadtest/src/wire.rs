@@ -297,12 +297,16 @@ impl<'a> Answer<'a> {
 
     /// The Content-Type, if there is one.
     pub fn content_type(&self) -> Option<&'a [u8]> {
-        self.head.content_type.clone().map(|range| &self.bytes[range])
+        self.slice(self.head.content_type.as_ref())
     }
 
     /// The Location, if there is one.
     pub fn location(&self) -> Option<&'a [u8]> {
-        self.head.location.clone().map(|range| &self.bytes[range])
+        self.slice(self.head.location.as_ref())
+    }
+
+    fn slice(&self, range: Option<&Range<usize>>) -> Option<&'a [u8]> {
+        range.map(|range| &self.bytes[range.start..range.end])
     }
 }
 

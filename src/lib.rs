@@ -7,4 +7,15 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Seshun runs on Linux only: its event loops stand on io_uring and epoll");
 
+pub mod admin;
+pub mod api;
+pub mod config;
+pub mod http;
+pub mod logging;
+pub mod mesh;
+pub mod metrics;
+pub mod registry;
+pub mod runtime;
+pub mod shard;
+pub mod store;
 pub mod types;

@@ -1,1 +1,42 @@
-fn main() {}
+//! The `seshun` command: arguments, configuration, logging, then the service.
+//!
+//! Exits with 0 after an orderly end, 1 where the service cannot start, 2 where the command
+//! line is wrong.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use seshun::config::{self, Args, Loaded};
+use seshun::{logging, runtime};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let text = |name: &str| std::env::var(name).ok();
+    logging::init(&logging::filter_from(text("DEBUG").as_deref(), text("RUST_LOG").as_deref()));
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where stderr is closed there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "seshun: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let loaded = config::load(args, std::env::vars_os(), &std::env::current_dir()?)?;
+    loaded.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    if args.print_config {
+        io::stdout().write_all(loaded.config.to_yaml().as_bytes())?;
+    }
+    if args.check_config || args.print_config {
+        return Ok(());
+    }
+    let Loaded { config, source, .. } = loaded;
+    log::info!("seshun {} with the configuration from {source}", env!("CARGO_PKG_VERSION"));
+    Ok(runtime::run(config.launch_settings())?)
+}

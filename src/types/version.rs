@@ -40,6 +40,12 @@ impl Version {
         Self(if self.0 < first { first } else { self.0 + 1 })
     }
 
+    /// The version that an ETag's text names; nothing where no version is written so.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let [b'1'..=b'9', ..] = text else { return None };
+        str::from_utf8(text).ok()?.parse().ok().map(Self)
+    }
+
     /// The number that an ETag shows.
     pub const fn as_u64(self) -> u64 {
         self.0
@@ -67,6 +73,15 @@ mod tests {
         assert!(version.next(after) > version);
         assert_eq!(version.next(after), Version::first(after));
         assert_eq!(version.next(after).next(after).as_u64(), Version::first(after).as_u64() + 1);
+    }
+
+    #[test]
+    fn a_version_is_read_back_as_it_was_shown_and_in_no_other_form() {
+        let shown = Version::first(BootEpoch::new(9).unwrap());
+        assert_eq!(Version::parse(shown.as_u64().to_string().as_bytes()), Some(shown));
+        for text in ["", "0", "01", "+1", "-1", "1 ", "1x", "99999999999999999999999"] {
+            assert_eq!(Version::parse(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,211 @@
+//! A request's head, parsed: where its target and its fields lie in the input.
+//!
+//! The parser behind is httparse; line ends, folding, host and framing, of which it knows
+//! nothing or too little, are judged beside it. Positions are kept instead of references,
+//! in a list that is used again for the next head, so that a head allocates nothing.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::framing::{BodyLength, Framing, FramingFields};
+use super::scan::RequestLine;
+use super::target::{Target, TargetForm};
+use super::{FIELDS_CEILING, HttpVersion, Method, Refused, is_token_byte};
+
+/// A request's head, borrowed from the connection's input.
+#[derive(Clone, Copy)]
+pub struct RequestHead<'b> {
+    /// The head's own bytes, from the method to the blank line.
+    bytes: &'b [u8],
+    parsed: &'b ParsedHead,
+}
+
+impl<'b> RequestHead<'b> {
+    pub(super) fn new(bytes: &'b [u8], parsed: &'b ParsedHead) -> Self {
+        Self { bytes, parsed }
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.parsed.method
+    }
+
+    /// The version that the client speaks.
+    pub fn version(&self) -> HttpVersion {
+        self.parsed.version
+    }
+
+    /// The form of the target. Asterisk and authority forms have an empty path.
+    pub fn form(&self) -> TargetForm {
+        self.parsed.target.form
+    }
+
+    /// The raw path: behind the authority in an absolute form, before the query; `/` where an
+    /// absolute form has none.
+    pub fn path(&self) -> &'b [u8] {
+        let path = &self.bytes[self.parsed.target.path.clone()];
+        if path.is_empty() && self.parsed.target.form == TargetForm::Absolute { b"/" } else { path }
+    }
+
+    /// The raw query without its question mark; `None` without one.
+    pub fn query(&self) -> Option<&'b [u8]> {
+        self.parsed.target.query.clone().map(|query| &self.bytes[query])
+    }
+
+    /// The header fields in the order of the wire: name as sent, value without white space
+    /// around it.
+    pub fn fields(&self) -> impl Iterator<Item = (&'b [u8], &'b [u8])> + use<'b> {
+        let bytes = self.bytes;
+        self.parsed.fields.iter().map(move |field| (&bytes[field.name.range()], &bytes[field.value.range()]))
+    }
+
+    /// How the body is framed.
+    pub fn body_length(&self) -> BodyLength {
+        self.parsed.framing.body_length
+    }
+
+    /// Whether the client wants the connection to stay.
+    pub fn keep_alive(&self) -> bool {
+        self.parsed.framing.keep_alive
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub fn expects_continue(&self) -> bool {
+        self.parsed.framing.expects_continue
+    }
+}
+
+/// A stretch of the head: `start <= end <= head length`.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Where `part` lies in `whole`, of which it is a piece.
+    fn of(part: &[u8], whole: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+        debug_assert!(start + part.len() <= whole.len(), "a part lies in its whole");
+        Self { start: start as u32, end: (start + part.len()) as u32 }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Where a field lies.
+#[derive(Clone, Copy, Debug)]
+struct FieldSpans {
+    name: Span,
+    value: Span,
+}
+
+/// What is kept of a head beside its bytes.
+#[derive(Debug)]
+pub(super) struct ParsedHead {
+    method: Method,
+    version: HttpVersion,
+    /// Positions count from the head's first byte.
+    target: Target,
+    fields: Vec<FieldSpans>,
+    framing: Framing,
+}
+
+impl ParsedHead {
+    /// No head yet.
+    pub(super) fn new() -> Self {
+        Self {
+            method: Method::Other,
+            version: HttpVersion::Http11,
+            target: Target { form: TargetForm::Origin, path: 0..0, query: None },
+            fields: Vec::new(),
+            framing: Framing { body_length: BodyLength::None, keep_alive: true, expects_continue: false },
+        }
+    }
+
+    /// How the body is framed, and what becomes of the connection.
+    pub(super) fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Forgets every position, because the bytes are going; what was settled stays.
+    pub(super) fn forget_positions(&mut self) {
+        self.fields.clear();
+        self.target.path = 0..0;
+        self.target.query = None;
+    }
+
+    /// Parses the head that fills `bytes`, which a scanner has found to be whole.
+    pub(super) fn parse(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), Refused> {
+        debug_assert!(bytes.ends_with(b"\r\n\r\n") && line.target.end < bytes.len());
+        debug_assert!(u32::try_from(bytes.len()).is_ok(), "positions have 32 bits");
+        let mut room = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_CEILING];
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(bytes, &mut room) {
+            Ok(httparse::Status::Complete(parsed_len)) if parsed_len == bytes.len() => {}
+            Ok(_) => return Err(Refused::InvalidFieldName),
+            Err(error) => return Err(explain(error, bytes)),
+        }
+        let method = request.method.unwrap_or_default().as_bytes();
+        self.method = Method::from_token(method);
+        self.version = line.version;
+        self.set_target(bytes, line.target.clone(), method == b"CONNECT")?;
+        self.set_fields(bytes, request.headers)
+    }
+
+    fn set_target(&mut self, bytes: &[u8], at: Range<usize>, is_connect: bool) -> Result<(), Refused> {
+        let start = at.start;
+        let target = Target::parse(&bytes[at], is_connect)?;
+        self.target.form = target.form;
+        self.target.path = target.path.start + start..target.path.end + start;
+        self.target.query = target.query.map(|query| query.start + start..query.end + start);
+        Ok(())
+    }
+
+    fn set_fields(&mut self, bytes: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), Refused> {
+        let mut framing = FramingFields::default();
+        self.fields.clear();
+        for field in fields {
+            let name = field.name.as_bytes();
+            framing.observe(name, field.value)?;
+            self.fields.push(FieldSpans { name: Span::of(name, bytes), value: Span::of(field.value, bytes) });
+        }
+        self.framing = framing.settle(self.version)?;
+        Ok(())
+    }
+}
+
+/// The refusal behind the parser's complaint. Off the hot path, so the head is read again.
+fn explain(error: httparse::Error, bytes: &[u8]) -> Refused {
+    let has_bare_return = memchr::memchr_iter(b'\r', bytes)
+        .any(|carriage_return| bytes.get(carriage_return + 1) != Some(&b'\n'));
+    if has_bare_return {
+        return Refused::BareCarriageReturn;
+    }
+    match error {
+        httparse::Error::HeaderName => explain_name(bytes),
+        httparse::Error::HeaderValue | httparse::Error::NewLine => Refused::InvalidFieldValue,
+        httparse::Error::TooManyHeaders => Refused::TooManyFields,
+        httparse::Error::Version => Refused::VersionNotSupported,
+        httparse::Error::Token | httparse::Error::Status => Refused::InvalidTarget,
+    }
+}
+
+/// Which fault the first unsound field name has.
+fn explain_name(bytes: &[u8]) -> Refused {
+    for line in bytes.split(|byte| *byte == b'\n').skip(1) {
+        let name = &line[..memchr::memchr(b':', line).unwrap_or(line.len())];
+        if name.iter().copied().all(is_token_byte) && name.len() < line.len() && !name.is_empty() {
+            continue;
+        }
+        let trimmed = name.trim_ascii_end();
+        let is_spaced = trimmed.len() < name.len()
+            && name.len() < line.len()
+            && !trimmed.is_empty()
+            && trimmed.iter().copied().all(is_token_byte);
+        return if is_spaced { Refused::SpaceBeforeColon } else { Refused::InvalidFieldName };
+    }
+    Refused::InvalidFieldName
+}

@@ -1,0 +1,306 @@
+//! What one core owns, and what it does for itself and for others.
+//!
+//! A driver calls [`Node::begin_turn`] first in each turn, then lets conversations advance
+//! and hands in what has come by mail ([`Node::serve`], [`Node::take_change`],
+//! [`Node::take_acknowledgement`]), calls [`Node::expire`], and at the end sends off what
+//! [`Node::poll_mail`] yields. [`Node::tick`] belongs to each tick of the core.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::frame::{self, Frame, KeyFrame, Parcel};
+use super::placement::Placement;
+use super::transit::TransitPool;
+use crate::api::{Judge, Problem, Renderer, SessionCall, Settings};
+use crate::http::{DateCache, Status};
+use crate::metrics::{CoreMetrics, RequestKind};
+use crate::registry::{Authority, Change, RegistryVersion, Replica};
+use crate::shard::{Data, Operation, Outcome, Owners, Refusal, Shard};
+use crate::types::{ApiKeyBytes, Now, SessionId, ShardId};
+
+/// What an output buffer begins with, in bytes.
+const BUFFER_BYTES: usize = 4 * 1024;
+/// What an output buffer may have grown to and still be kept, in bytes.
+const BUFFER_BYTES_KEPT: usize = 64 * 1024;
+/// How many output buffers a core keeps for connections that have something to write.
+const BUFFERS_KEPT_MAX: usize = 64;
+
+/// Where random bytes come from: the system in production, a seed in tests.
+pub trait Random {
+    /// Sixteen bytes for an id.
+    fn id_bytes(&mut self) -> [u8; 16];
+    /// As many bytes as a key is made of.
+    fn key_bytes(&mut self) -> ApiKeyBytes;
+}
+
+/// What one core sends another.
+#[derive(Debug)]
+pub enum Mail {
+    /// The answer to what the other asked.
+    Reply(Parcel),
+    /// A change of the registry, to be acknowledged.
+    Change(Change),
+    /// The acknowledgement of a change.
+    Acknowledgement(RegistryVersion),
+}
+
+/// How much is done at once.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeLimits {
+    /// Bytes of answers that may wait on one connection, or in one frame.
+    pub output_bytes_max: usize,
+    /// Requests of one connection that are answered before others have their turn.
+    pub requests_per_turn_max: usize,
+}
+
+/// What a node is made of.
+pub struct NodeParts {
+    /// Which shard it owns.
+    pub here: ShardId,
+    /// Who owns what.
+    pub owners: Owners,
+    /// Its sessions.
+    pub shard: Shard,
+    /// Its copy of the registry, empty.
+    pub replica: Replica,
+    /// What the interface is set to.
+    pub settings: Arc<Settings>,
+    /// How much is done at once.
+    pub limits: NodeLimits,
+    /// Where new sessions go.
+    pub placement: Placement,
+    /// The budget of bodies and answers on their way.
+    pub transit: TransitPool,
+    /// Where random bytes come from.
+    pub random: Box<dyn Random>,
+    /// Where it counts what it does.
+    pub metrics: Arc<CoreMetrics>,
+}
+
+/// A core's own state.
+pub struct Node {
+    parts: NodeParts,
+    /// On the first core alone.
+    authority: Option<Authority<Box<KeyFrame>>>,
+    date: DateCache,
+    now: Now,
+    is_draining: bool,
+    outbox: VecDeque<(ShardId, Mail)>,
+    /// Empty output buffers that no connection holds, warm.
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Node {
+    /// A node of these parts. The first shard's core holds the registry's authority.
+    pub fn new(parts: NodeParts) -> Self {
+        let others = parts.owners.shards().get() - 1;
+        let authority = (parts.here == ShardId::FIRST).then(|| Authority::new(others));
+        Self {
+            parts,
+            authority,
+            date: DateCache::new(),
+            now: Now::default(),
+            is_draining: false,
+            outbox: VecDeque::new(),
+            buffers: Vec::new(),
+        }
+    }
+
+    /// The shard that this core owns.
+    pub fn here(&self) -> ShardId {
+        self.parts.here
+    }
+
+    /// The present, as this turn has it.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Where it counts what it does.
+    pub fn metrics(&self) -> &CoreMetrics {
+        &self.parts.metrics
+    }
+
+    /// How much is done at once.
+    pub fn limits(&self) -> NodeLimits {
+        self.parts.limits
+    }
+
+    /// Sets the time of everything that follows. Time never goes back.
+    pub fn begin_turn(&mut self, now: Now) {
+        debug_assert!(now.moment >= self.now.moment, "the monotonic clock goes forward");
+        self.now = now;
+        self.date.update(now.wall);
+    }
+
+    /// From now on each connection closes after its next answer.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// Publishes this shard's load, looks at the others', and shows both in the metrics.
+    pub fn tick(&mut self) {
+        let NodeParts { shard, placement, metrics, .. } = &mut self.parts;
+        placement.refresh(shard.len(), shard.bytes());
+        metrics.show_store(shard.len(), shard.bytes());
+        metrics.show_expiry_lag(shard.lag(self.now.moment));
+    }
+
+    /// Expires what is due, at most `budget` steps of work. Says whether more is due.
+    pub fn expire(&mut self, budget: usize) -> bool {
+        let advanced = self.parts.shard.advance(self.now.moment, budget);
+        self.parts.metrics.sessions_expired(advanced.expired);
+        advanced.more_due
+    }
+
+    /// Does what another core asks, and puts the answer into the mail.
+    pub fn serve(&mut self, parcel: Parcel) {
+        match parcel {
+            Parcel::Sessions(frame) => {
+                self.parts.metrics.forward_served();
+                let frame = self.serve_frame(frame);
+                self.outbox.push_back((frame.sender, Mail::Reply(Parcel::Sessions(frame))));
+            }
+            Parcel::Key(frame) => self.ask_authority(frame),
+        }
+    }
+
+    /// Takes a change of the registry over and acknowledges it.
+    pub fn take_change(&mut self, change: &Change) {
+        debug_assert!(self.authority.is_none(), "the authority makes changes, it gets none");
+        self.parts.replica.apply(change);
+        self.outbox.push_back((ShardId::FIRST, Mail::Acknowledgement(change.version)));
+    }
+
+    /// Another core has taken a change over.
+    pub fn take_acknowledgement(&mut self, version: RegistryVersion) {
+        if let Some(authority) = &mut self.authority {
+            authority.acknowledge(&mut self.parts.replica, version);
+        }
+        self.send_key_mail();
+    }
+
+    /// The next piece of mail to send off, and to whom. May be this core itself.
+    pub fn poll_mail(&mut self) -> Option<(ShardId, Mail)> {
+        self.outbox.pop_front()
+    }
+
+    /// Judges heads as of now.
+    pub(super) fn judge(&self) -> Judge<'_> {
+        Judge { settings: &self.parts.settings, replica: &self.parts.replica, is_draining: self.is_draining }
+    }
+
+    /// An empty output buffer.
+    pub(super) fn lend_buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    /// Takes a buffer back, unless it has grown large or there are enough of them.
+    pub(super) fn take_buffer_back(&mut self, buffer: Vec<u8>) {
+        debug_assert!(buffer.is_empty(), "what was not written is not given back");
+        if (1..=BUFFER_BYTES_KEPT).contains(&buffer.capacity()) && self.buffers.len() < BUFFERS_KEPT_MAX {
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// Writes responses as of now.
+    pub(super) fn renderer(&self) -> Renderer<'_> {
+        Renderer { date: &self.date, now: self.now }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.parts.settings
+    }
+
+    pub(super) fn transit(&self) -> TransitPool {
+        self.parts.transit.clone()
+    }
+
+    pub(super) fn key_bytes(&mut self) -> ApiKeyBytes {
+        self.parts.random.key_bytes()
+    }
+
+    pub(super) fn count(&self, kind: RequestKind, status: Status) {
+        self.parts.metrics.request_answered(kind, status.code());
+    }
+
+    /// The shard that a call goes to: its session's owner, or where a new session should go.
+    pub(super) fn owner(&self, call: &SessionCall) -> ShardId {
+        match frame::named(&call.intent) {
+            Some(id) => self.parts.owners.owner_of(id),
+            None => self.parts.placement.choose(self.parts.shard.len(), self.parts.shard.bytes()),
+        }
+    }
+
+    /// The session that a call is about; a new one's id is drawn so that `owner` owns it.
+    pub(super) fn id_for(&mut self, call: &SessionCall, owner: ShardId) -> SessionId {
+        frame::named(&call.intent).unwrap_or_else(|| {
+            let random = self.parts.random.id_bytes();
+            self.parts.owners.id_owned_by(owner, random)
+        })
+    }
+
+    /// Does a call to a session of this shard, and appends the answer to `out`.
+    pub(super) fn answer(&mut self, call: &SessionCall, id: SessionId, data: Data<'_>, out: &mut Vec<u8>) {
+        let operation = frame::operation(call, id, data);
+        self.perform(call, operation, out);
+    }
+
+    fn serve_frame(&mut self, mut frame: Box<Frame>) -> Box<Frame> {
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            while frame.output.len() < self.parts.limits.output_bytes_max {
+                let Some((call, operation, out)) = frame.next_operation() else { break };
+                self.perform(call, operation, out);
+            }
+        }));
+        if served.is_err() {
+            self.parts.metrics.panic_caught();
+            frame.drop_half_answer();
+            let renderer = Renderer { date: &self.date, now: self.now };
+            frame.refuse_rest(Problem::Internal, &renderer);
+        }
+        frame
+    }
+
+    fn perform(&mut self, call: &SessionCall, operation: Operation<'_>, out: &mut Vec<u8>) {
+        let parts = &mut self.parts;
+        debug_assert_eq!(parts.owners.owner_of(operation.id), parts.here);
+        let renderer = Renderer { date: &self.date, now: self.now };
+        // The key was judged when the head came; a revocation since then counts.
+        let outcome = if parts.replica.is_current(call.grant) {
+            parts.shard.apply(self.now.moment, operation)
+        } else {
+            Outcome::Refused(Refusal::KeyChanged)
+        };
+        match outcome {
+            Outcome::Created(_) => parts.metrics.session_created(),
+            Outcome::Deleted => parts.metrics.session_deleted(),
+            _ => {}
+        }
+        let status = renderer.outcome(&outcome, &call.reply, out);
+        parts.metrics.request_answered(frame::kind_of(&call.intent), status.code());
+    }
+
+    fn ask_authority(&mut self, frame: Box<KeyFrame>) {
+        debug_assert!(self.authority.is_some(), "keys are asked of the first core");
+        if let Some(authority) = &mut self.authority {
+            authority.receive(&mut self.parts.replica, frame.operation, frame);
+        }
+        self.send_key_mail();
+    }
+
+    /// Hands the authority's changes to all other cores, and its answers to those who asked.
+    fn send_key_mail(&mut self) {
+        let Some(authority) = &mut self.authority else { return };
+        while let Some(change) = authority.poll_change() {
+            for shard in self.parts.owners.shards().shards().skip(1) {
+                self.outbox.push_back((shard, Mail::Change(change)));
+            }
+        }
+        while let Some((mut frame, outcome)) = authority.poll_answer() {
+            frame.outcome = Some(outcome);
+            self.outbox.push_back((frame.sender, Mail::Reply(Parcel::Key(frame))));
+        }
+    }
+}

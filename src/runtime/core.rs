@@ -1,0 +1,321 @@
+//! One core: its node, its connections, its peers, and the turns in which it works.
+//!
+//! A turn begins when the first task touches the node: the clock is read once and the
+//! mailbox says "awake". It ends after all ready tasks have run and before the thread
+//! sleeps: waiting mail is served, mail of our own goes out, each peer is rung once, and
+//! the mailbox says "asleep". Between an end and the next beginning a peer that posts rings
+//! the doorbell, so nothing that is posted waits for longer than a wake-up.
+//!
+//! Nothing here is shared but the mailboxes and what [`Shared`] holds.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::clock::Clock;
+use super::connections::{Connections, Counts};
+use super::driver::DriverKind;
+use super::mailbox::{MailboxReceiver, MailboxSender, Returned};
+use super::signals::Stopping;
+use super::turn::Turn;
+use super::usage;
+use crate::admin::ReadinessCell;
+use crate::api::Caller;
+use crate::http::Limits;
+use crate::mesh::{Conversation, Mail, Next, Node, Parcel, Pending, Reply, Ticket};
+use crate::registry::{Change, RegistryVersion};
+use crate::types::{Millis, ShardId};
+
+/// Requests of peers that are served in one turn.
+const SERVED_PER_TURN_MAX: usize = 512;
+/// Steps of expiry work in one turn: uncapped, one tick over 10 M sessions took 74 ms.
+const EXPIRY_STEPS_PER_TURN: usize = 256;
+
+/// What the request lane carries.
+#[derive(Debug)]
+pub enum Request {
+    /// Something to answer.
+    Parcel(Parcel),
+    /// A connection to take over, fresh from a peer's listener.
+    Connection(OwnedFd, Caller),
+}
+
+/// What the control lane carries.
+#[derive(Debug)]
+pub enum Control {
+    /// A change of the registry.
+    Change(Change),
+    /// A peer has taken a change over.
+    Acknowledgement(RegistryVersion),
+}
+
+/// The posting side of a core's mailbox.
+pub type Peer = MailboxSender<Request, Parcel, Control>;
+/// The receiving side.
+pub type Inbox = MailboxReceiver<Request, Parcel, Control>;
+
+/// How long the server waits for each thing.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// A head, from its first byte to its last.
+    pub head: Millis,
+    /// A body, from the head's end to its own.
+    pub body: Millis,
+    /// The next request.
+    pub idle: Millis,
+    /// A write that makes no progress.
+    pub write: Millis,
+    /// Between the signal to stop and the end of accepting.
+    pub drain_delay: Millis,
+    /// Requests in flight, from the end of accepting on.
+    pub drain: Millis,
+}
+
+/// What all cores look at. Constants, and counters that are written at accept and close only.
+#[derive(Debug)]
+pub struct Shared {
+    /// What one client may send.
+    pub http_limits: Limits,
+    /// How long each thing may take.
+    pub timeouts: Timeouts,
+    /// How many connections each core holds.
+    pub counts: Counts,
+    /// Whether a signal has asked for the end.
+    pub stopping: Stopping,
+    /// What the admin listener says of the server.
+    pub readiness: Arc<ReadinessCell>,
+}
+
+/// One core, for all tasks of its thread.
+pub struct Core {
+    node: RefCell<Node>,
+    pending: RefCell<Pending<Waker>>,
+    /// In order of the shards; our own place is there and never posted to.
+    peers: Vec<Peer>,
+    inbox: RefCell<Inbox>,
+    /// Open connections and what each waits for.
+    pub(super) connections: RefCell<Connections>,
+    turn: Turn,
+    is_in_turn: Cell<bool>,
+    /// Whether more sessions were due than the last turn could expire.
+    is_expiry_due: Cell<bool>,
+    has_stopped_accepting: Cell<bool>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) driver: DriverKind,
+}
+
+impl Core {
+    /// A core around its node. `replies_max` is how many forwards it may have away.
+    pub fn new(
+        node: Node,
+        (peers, inbox): (Vec<Peer>, Inbox),
+        replies_max: usize,
+        shared: Arc<Shared>,
+        driver: DriverKind,
+    ) -> Self {
+        Self {
+            node: RefCell::new(node),
+            pending: RefCell::new(Pending::new(replies_max)),
+            peers,
+            inbox: RefCell::new(inbox),
+            connections: RefCell::new(Connections::default()),
+            turn: Turn::new(),
+            is_in_turn: Cell::new(false),
+            is_expiry_due: Cell::new(false),
+            has_stopped_accepting: Cell::new(false),
+            shared,
+            driver,
+        }
+    }
+
+    /// The shard that this core owns.
+    pub fn here(&self) -> ShardId {
+        self.with_node(|node| node.here())
+    }
+
+    /// Whether the listener is stopped, or is about to be.
+    pub fn has_stopped_accepting(&self) -> bool {
+        self.has_stopped_accepting.get()
+    }
+
+    /// The listener is about to be stopped.
+    pub fn stop_accepting(&self) {
+        self.has_stopped_accepting.set(true);
+    }
+
+    /// Does something with the node, in this turn. No two tasks can meet in here, since
+    /// nothing awaits.
+    pub fn with_node<T>(&self, act: impl FnOnce(&mut Node) -> T) -> T {
+        let mut node = self.node.borrow_mut();
+        if !self.is_in_turn.replace(true) {
+            node.begin_turn(Clock::now());
+            self.inbox.borrow_mut().unpark();
+            self.turn.mark();
+        }
+        act(&mut node)
+    }
+
+    /// Makes sure that this turn has an end, in which the mailbox is looked at.
+    pub fn wake(&self) {
+        self.with_node(|_| ());
+    }
+
+    /// Lets a conversation go on. A panic in there costs that connection, not the core.
+    pub fn advance(&self, conversation: &mut Conversation) -> Next {
+        self.with_node(|node| {
+            let advanced = catch_unwind(AssertUnwindSafe(|| conversation.advance(node)));
+            advanced.unwrap_or_else(|_| {
+                conversation.take_panic(node);
+                Next::Close { linger: true }
+            })
+        })
+    }
+
+    /// Sends a question off, or gives it back where there is no room for it.
+    pub fn ask(&self, owner: ShardId, mut parcel: Parcel) -> Result<Ticket, Parcel> {
+        self.with_node(|node| {
+            let mut pending = self.pending.borrow_mut();
+            let Some(ticket) = pending.reserve(&mut parcel, node.now().moment) else {
+                node.metrics().forward_refused();
+                return Err(parcel);
+            };
+            if owner == node.here() {
+                node.serve(parcel);
+                return Ok(ticket);
+            }
+            match self.peers[owner.index()].post_request(Request::Parcel(parcel)) {
+                Ok(()) => {
+                    node.metrics().forward_sent();
+                    Ok(ticket)
+                }
+                Err(Returned(request)) => {
+                    pending.cancel(ticket);
+                    node.metrics().forward_refused();
+                    match request {
+                        Request::Parcel(parcel) => Err(parcel),
+                        Request::Connection(..) => unreachable!("what is posted comes back"),
+                    }
+                }
+            }
+        })
+    }
+
+    /// The answer to a question, if it has come; otherwise `waker` is woken when it does.
+    pub fn poll_reply(&self, ticket: Ticket, waker: &Waker) -> Option<Reply> {
+        self.pending.borrow_mut().poll(ticket, || waker.clone())
+    }
+
+    /// Hands a connection to a peer, or back where the peer has no room.
+    pub fn hand_over(&self, to: ShardId, socket: OwnedFd, caller: Caller) -> Result<(), OwnedFd> {
+        self.wake();
+        match self.peers[to.index()].post_request(Request::Connection(socket, caller)) {
+            Ok(()) => Ok(()),
+            Err(Returned(Request::Connection(socket, _))) => Err(socket),
+            Err(Returned(Request::Parcel(_))) => unreachable!("what is posted comes back"),
+        }
+    }
+
+    /// Does what belongs to each tick: gives up on late answers, expires sessions, looks
+    /// after the connections' timeouts, shows how things are.
+    pub fn tick(&self) {
+        let late = self.with_node(|node| {
+            node.tick();
+            node.metrics().show_cpu_time(millis(usage::thread_cpu_time()));
+            self.expire(node);
+            self.pending.borrow_mut().time_out(node.now().moment)
+        });
+        for waker in late {
+            self.with_node(|node| node.metrics().forward_timed_out());
+            waker.wake();
+        }
+        let now = self.with_node(|node| node.now().moment);
+        self.connections.borrow_mut().time_out(now, &self.shared.timeouts);
+    }
+
+    /// Waits for the turn's end and does what belongs to it. Yields the connections that
+    /// peers have handed over.
+    pub async fn end_turn(&self) -> Vec<(OwnedFd, Caller)> {
+        self.turn.end().await;
+        let mut taken = Vec::new();
+        let has_more = self.with_node(|node| {
+            let has_more = self.serve_mail(node, &mut taken);
+            if self.is_expiry_due.get() {
+                self.expire(node);
+            }
+            self.send_mail(node);
+            node.metrics().turn_ended(node.now().moment);
+            has_more || self.is_expiry_due.get()
+        });
+        for peer in &self.peers {
+            peer.ring_if_parked();
+        }
+        self.is_in_turn.set(false);
+        let mut inbox = self.inbox.borrow_mut();
+        if has_more || !inbox.prepare_to_park() {
+            // Other tasks and the kernel come first; the doorbell brings us back.
+            inbox.doorbell().ring();
+        }
+        taken
+    }
+
+    fn expire(&self, node: &mut Node) {
+        self.is_expiry_due.set(node.expire(EXPIRY_STEPS_PER_TURN));
+    }
+
+    /// Serves what peers have posted, within the turn's bound. Says whether there is more.
+    fn serve_mail(&self, node: &mut Node, taken: &mut Vec<(OwnedFd, Caller)>) -> bool {
+        let inbox = self.inbox.borrow_mut();
+        node.metrics().show_inbox_depth(inbox.depth().requests);
+        while let Some(control) = inbox.try_control() {
+            match control {
+                Control::Change(change) => node.take_change(&change),
+                Control::Acknowledgement(version) => node.take_acknowledgement(version),
+            }
+        }
+        while let Some(parcel) = inbox.try_reply() {
+            self.complete(parcel);
+        }
+        let mut served = 0;
+        for request in inbox.drain_requests(SERVED_PER_TURN_MAX) {
+            served += 1;
+            match request {
+                Request::Parcel(parcel) => node.serve(parcel),
+                Request::Connection(socket, caller) => taken.push((socket, caller)),
+            }
+        }
+        served == SERVED_PER_TURN_MAX
+    }
+
+    fn send_mail(&self, node: &mut Node) {
+        while let Some((to, mail)) = node.poll_mail() {
+            let peer = &self.peers[to.index()];
+            let control = match mail {
+                Mail::Reply(parcel) if to == node.here() => {
+                    self.complete(parcel);
+                    continue;
+                }
+                Mail::Reply(parcel) => {
+                    peer.post_reply(parcel);
+                    continue;
+                }
+                Mail::Change(change) => Control::Change(change),
+                Mail::Acknowledgement(version) => Control::Acknowledgement(version),
+            };
+            // The lane has a place for every change that the authority lets be under way.
+            let posted = peer.post_control(control);
+            assert!(posted.is_ok(), "a change of the registry must not be lost");
+        }
+    }
+
+    fn complete(&self, parcel: Parcel) {
+        if let Some(waker) = self.pending.borrow_mut().complete(parcel) {
+            waker.wake();
+        }
+    }
+}
+
+fn millis(span: std::time::Duration) -> Millis {
+    Millis::new(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}

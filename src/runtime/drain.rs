@@ -1,0 +1,50 @@
+//! The end of a core: no new connections, no new requests, nothing lost.
+//!
+//! Answers close their connections from the signal on. After `drain_delay` the core takes
+//! in what waits at its listener, then stops it: a queue that is closed would reset its
+//! connections. Idle connections are closed, requests in flight are answered, and after
+//! `timeouts.drain` at the latest the core is done. It goes on turning until all are, since
+//! its peers may still ask it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::net::TcpListener;
+
+use super::accept;
+use super::core::Core;
+use super::listener;
+use crate::admin::Readiness;
+use crate::types::Millis;
+
+/// How often the core looks whether its last connection has gone.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Ends this core's service; returns when its connections are gone or have had their time.
+pub async fn drain(core: Rc<Core>, listener: Rc<TcpListener>) {
+    core.with_node(|node| node.drain());
+    core.shared.readiness.reach(Readiness::Draining);
+    pause(core.shared.timeouts.drain_delay).await;
+    core.stop_accepting();
+    accept::accept_queued(&core, &listener);
+    if let Err(error) = listener::stop(&listener) {
+        log::warn!("the listener could not be stopped: {error}");
+    }
+    core.connections.borrow_mut().drain();
+    let start = core.with_node(|node| node.now().moment);
+    let until = start.after(core.shared.timeouts.drain);
+    while core.connections.borrow().len() > 0 {
+        let now = core.with_node(|node| node.now().moment);
+        if now >= until {
+            let left = core.connections.borrow().len();
+            return log::warn!("core {}: {left} connections are cut off", core.here());
+        }
+        monoio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn pause(span: Millis) {
+    if span > Millis::ZERO {
+        monoio::time::sleep(Duration::from_millis(span.as_u64())).await;
+    }
+}

@@ -1,0 +1,263 @@
+//! The start and the end of the process: sockets, threads, signals.
+//!
+//! Everything that can fail does so before the first connection is accepted: addresses are
+//! bound, every core has built its event loop, the system has given randomness. Then one
+//! line on stdout says where the service is, and this thread watches over the process until
+//! all cores are drained.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use super::connections::Counts;
+use super::core::{Inbox, Peer, Shared, Timeouts};
+use super::cpus::{self, CoreCount, Machine, Plan};
+use super::descriptors;
+use super::doorbell::{Doorbell, UnhungBell};
+use super::driver::{DriverChoice, DriverError};
+use super::entropy::{Entropy, EntropyError};
+use super::listener::{self, ListenError, Listeners};
+use super::mailbox::{MailboxRoom, mailbox};
+use super::signals::{self, Stopping};
+use super::thread::{CoreSeed, run_core};
+use super::{admin, clock::Clock, memory, usage};
+use crate::admin::{Readiness, ReadinessCell, State};
+use crate::api::{MasterKeyring, PublicLimits, SessionRules, Settings};
+use crate::http::Limits;
+use crate::mesh::{Loads, NodeLimits, TransitPool};
+use crate::metrics::CoreMetrics;
+use crate::registry::CHANGES_IN_FLIGHT_MAX;
+use crate::shard::Owners;
+use crate::store::{IdHasher, MemoryPool};
+use crate::types::{ByteCount, ShardCount, ShardId};
+
+/// Requests that may wait for one core.
+const REQUESTS_WAITING_MAX: usize = 8_192;
+/// How often resident memory is looked at.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
+/// Resident memory from which on no more data is taken, in percent of what the system allows.
+const RESIDENT_PERCENT_MAX: u64 = 95;
+/// Bodies and answers on their way may take this much, in percent of what sessions may.
+const TRANSIT_PERCENT: u64 = 10;
+
+/// Everything that is decided before the start.
+#[derive(Clone, Debug)]
+pub struct LaunchSettings {
+    /// The service's address; port 0 picks one.
+    pub listen: SocketAddr,
+    /// The admin listener's address; none for no admin listener.
+    pub admin_listen: Option<SocketAddr>,
+    /// How many cores.
+    pub cores: CoreCount,
+    /// What drives sockets.
+    pub driver: DriverChoice,
+    /// The master keys.
+    pub masters: MasterKeyring,
+    /// Whether a key in the query is taken.
+    pub query_key: bool,
+    /// What sessions may have.
+    pub rules: SessionRules,
+    /// What all sessions together may take.
+    pub memory_max: ByteCount,
+    /// Connections at once.
+    pub connections_max: u32,
+    /// What one client may send.
+    pub http_limits: Limits,
+    /// How much is done at once.
+    pub node_limits: NodeLimits,
+    /// How long each thing may take.
+    pub timeouts: Timeouts,
+}
+
+/// Why there is no service. The process ends with status 1.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The service's address cannot be had.
+    #[error("server.listen: {0}")]
+    Listen(#[source] ListenError),
+    /// The admin listener's address cannot be had.
+    #[error("admin.listen: {0}; --admin-listen off starts without an admin listener")]
+    Admin(#[source] ListenError),
+    /// The system gives no random bytes, and without them no key or id is safe.
+    #[error("no randomness: {0}")]
+    Entropy(#[from] EntropyError),
+    /// A core has no event loop.
+    #[error("no event loop: {0}")]
+    Driver(#[from] DriverError),
+    /// A core's socket or doorbell could not enter its event loop, or a thread did not start.
+    #[error("a core could not start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a core tells this thread.
+#[derive(Debug)]
+pub enum Event {
+    /// It accepts connections. With what its event loop stands on.
+    Ready(ShardId, String),
+    /// It will never.
+    Failed(LaunchError),
+    /// It has no connections left and takes none.
+    Drained,
+}
+
+/// Starts the service and returns when it has ended in order.
+pub fn run(settings: LaunchSettings) -> Result<(), LaunchError> {
+    let plan = cpus::plan(settings.cores, &Machine::inspect());
+    plan.notes.iter().for_each(|note| log::warn!("{note}"));
+    let (connections_max, note) = descriptors::connections_allowed(settings.connections_max, plan.shards);
+    note.iter().for_each(|note| log::warn!("{note}"));
+    let settings = LaunchSettings { connections_max, ..settings };
+    let listeners = listener::bind_all(settings.listen, plan.shards).map_err(LaunchError::Listen)?;
+    let admin_listener = bind_admin(&settings)?;
+    let address = listeners.address;
+    let common = Common::new(&settings, plan.shards)?;
+    let (events_in, events) = unbounded();
+    let started = start_cores(&settings, (&plan, listeners), &common, &events_in)?;
+    await_ready(&events, plan.shards)?;
+    if let Some(listener) = admin_listener {
+        let state = State { cores: common.metrics.clone(), readiness: Arc::clone(&common.shared.readiness) };
+        admin::start(listener, state, settings.memory_max)?;
+    }
+    let wake_all = move || started.doorbells.iter().for_each(Doorbell::ring);
+    signals::watch(common.shared.stopping.clone(), wake_all)?;
+    common.shared.readiness.reach(Readiness::Ready);
+    announce(address)?;
+    watch(&events, plan.shards, &common.memory);
+    log::info!("stopped");
+    Ok(())
+}
+
+/// What all cores have in common.
+pub(super) struct Common {
+    pub(super) shared: Arc<Shared>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) owners: Owners,
+    pub(super) loads: Loads,
+    pub(super) memory: Arc<MemoryPool>,
+    pub(super) transit: TransitPool,
+    pub(super) metrics: Vec<Arc<CoreMetrics>>,
+}
+
+impl Common {
+    fn new(settings: &LaunchSettings, shards: ShardCount) -> Result<Self, EntropyError> {
+        let seed = Entropy::new()?.bytes32();
+        let word = |place: usize| u64::from_le_bytes(std::array::from_fn(|byte| seed[place * 8 + byte]));
+        let shared = Shared {
+            http_limits: settings.http_limits,
+            timeouts: settings.timeouts,
+            counts: Counts::new(shards, settings.connections_max),
+            stopping: Stopping::new(),
+            readiness: Arc::new(ReadinessCell::new()),
+        };
+        let limits = public_limits(settings);
+        let page = Settings::new(settings.masters.clone(), settings.query_key, settings.rules, limits);
+        let now = Clock::now().moment;
+        let transit_max = settings.memory_max.as_u64() / 100 * TRANSIT_PERCENT;
+        Ok(Self {
+            shared: Arc::new(shared),
+            settings: Arc::new(page),
+            owners: Owners::new(IdHasher::random(std::array::from_fn(word)), shards),
+            loads: Loads::new(shards),
+            memory: Arc::new(MemoryPool::new(settings.memory_max)),
+            transit: TransitPool::new(ByteCount::new(transit_max)),
+            metrics: shards.shards().map(|shard| Arc::new(CoreMetrics::new(shard, now))).collect(),
+        })
+    }
+}
+
+fn public_limits(settings: &LaunchSettings) -> PublicLimits {
+    let LaunchSettings { http_limits: http, node_limits: node, .. } = settings;
+    PublicLimits {
+        connections: settings.connections_max,
+        head: http.head_bytes_max as u64,
+        target: http.target_bytes_max as u64,
+        fields: http.fields_max as u16,
+        trailers: http.trailer_bytes_max as u64,
+        chunk_overhead: http.chunk_overhead_bytes_max as u64,
+        output: node.output_bytes_max as u64,
+        requests_per_turn: node.requests_per_turn_max as u16,
+    }
+}
+
+fn bind_admin(settings: &LaunchSettings) -> Result<Option<std::net::TcpListener>, LaunchError> {
+    let Some(address) = settings.admin_listen else { return Ok(None) };
+    let mut listeners = listener::bind_all(address, ShardCount::ONE).map_err(LaunchError::Admin)?;
+    Ok(listeners.sockets.pop())
+}
+
+/// Threads that run, and how to wake them.
+struct Started {
+    doorbells: Vec<Doorbell>,
+}
+
+fn start_cores(
+    settings: &LaunchSettings,
+    (plan, listeners): (&Plan, Listeners),
+    common: &Common,
+    events: &Sender<Event>,
+) -> Result<Started, LaunchError> {
+    let (mut peers, mut inboxes, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in plan.shards.shards() {
+        let (doorbell, bell) = Doorbell::new()?;
+        let (peer, inbox) = mailbox(mailbox_room(settings, plan.shards), doorbell.clone());
+        peers.push(peer);
+        inboxes.push((inbox, bell));
+        doorbells.push(doorbell);
+    }
+    let places = plan.shards.shards().zip(&plan.pins).zip(inboxes.into_iter().zip(listeners.sockets));
+    for ((here, pin), ((inbox, bell), listener)) in places {
+        let mailboxes: (Vec<Peer>, Inbox, UnhungBell) = (peers.clone(), inbox, bell);
+        let seed = CoreSeed::new(here, *pin, settings, common, mailboxes);
+        let events = events.clone();
+        let name = format!("core {here}");
+        thread::Builder::new().name(name).spawn(move || run_core(seed, listener, &events))?;
+    }
+    Ok(Started { doorbells })
+}
+
+fn mailbox_room(settings: &LaunchSettings, shards: ShardCount) -> MailboxRoom {
+    MailboxRoom {
+        requests_max: REQUESTS_WAITING_MAX,
+        replies_max: settings.connections_max as usize,
+        // Each change under way is one frame to each core, and one from each to the first.
+        controls_max: CHANGES_IN_FLIGHT_MAX * usize::from(shards.get()),
+    }
+}
+
+fn await_ready(events: &Receiver<Event>, shards: ShardCount) -> Result<(), LaunchError> {
+    for _ in shards.shards() {
+        match events.recv() {
+            Ok(Event::Ready(core, loop_kind)) => log::info!("core {core}: {loop_kind}"),
+            Ok(Event::Failed(error)) => return Err(error),
+            Ok(Event::Drained) | Err(_) => debug_assert!(false, "no core ends before it has begun"),
+        }
+    }
+    Ok(())
+}
+
+/// Says where the service is: the one line on stdout, for people and for scripts.
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "seshun listening on http://{address}")?;
+    stdout.flush()
+}
+
+/// Watches resident memory until every core is drained.
+fn watch(events: &Receiver<Event>, shards: ShardCount, pool: &MemoryPool) {
+    let allowed = memory::memory_allowed().as_u64();
+    let mut running = shards.get();
+    while running > 0 {
+        match events.recv_timeout(WATCH_PAUSE) {
+            Ok(_) => running -= 1,
+            Err(RecvTimeoutError::Timeout) => {
+                let resident = usage::resident_memory().unwrap_or_default().as_u64();
+                pool.set_full(resident > allowed / 100 * RESIDENT_PERCENT_MAX);
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}

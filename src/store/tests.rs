@@ -1,0 +1,338 @@
+//! What the façade promises, case by case; `model` checks the whole against a naive map.
+
+mod model;
+
+use std::sync::Arc;
+
+use super::*;
+
+/// Reproducible numbers (SplitMix64), from a seed that each panic names.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// `0 <= number < end`; `end` may be 0 for 0.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+
+    /// A number of fewer than `bits` bits; small ones are as likely as large ones.
+    pub(super) fn of_any_size(&mut self, bits: u64) -> u64 {
+        let end = 1 << self.below(bits);
+        self.below(end)
+    }
+}
+
+fn ttl(seconds: u64) -> Ttl {
+    Ttl::from_secs(seconds).unwrap()
+}
+
+fn id(number: u64) -> SessionId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    SessionId::from_random(bytes)
+}
+
+fn at(millis: u64) -> Moment {
+    Moment::from_millis(millis)
+}
+
+const CART: BucketId = BucketId::new(1);
+const BLOG: BucketId = BucketId::new(2);
+
+fn pool(mib: u64) -> Arc<MemoryPool> {
+    Arc::new(MemoryPool::new(ByteCount::from_mib(mib)))
+}
+
+fn store_in(pool: &Arc<MemoryPool>) -> Store {
+    let settings = Settings { ttl: ttl(60), epoch: BootEpoch::FIRST };
+    Store::new(settings, IdHasher::with_seed(1), at(0), Lease::new(Arc::clone(pool)))
+}
+
+fn store() -> Store {
+    store_in(&pool(1_000))
+}
+
+fn session(number: u64, data: &[u8]) -> NewSession<'_> {
+    let content_type = b"application/json";
+    NewSession { id: id(number), bucket: CART, own_ttl: None, data: Cow::Borrowed(data), content_type }
+}
+
+fn replacement(data: &[u8]) -> Replacement<'_> {
+    Replacement { own_ttl: None, data: Cow::Borrowed(data), content_type: b"application/json" }
+}
+
+/// A store with one session, created at 0 with a TTL of its own if `seconds` are given.
+fn store_with_one(seconds: Option<u64>) -> Store {
+    let mut store = store();
+    store.create(at(0), NewSession { own_ttl: seconds.map(ttl), ..session(1, b"data") }).unwrap();
+    store
+}
+
+#[test]
+fn a_session_is_seen_as_it_was_created() {
+    let mut store = store();
+    let created = store.create(at(5), session(1, b"data")).unwrap();
+    assert_eq!((created.id, created.bucket, created.own_ttl), (id(1), CART, None));
+    assert_eq!((created.data, created.content_type), (b"data".as_slice(), b"application/json".as_slice()));
+    assert_eq!(created.version, Version::first(BootEpoch::FIRST));
+    assert_eq!(created.deadline, Deadline::at(at(60_005)));
+    let handle = store.find(at(6), CART, id(1)).unwrap();
+    assert_eq!(store.view(handle).data, b"data");
+    assert_eq!(store.len(), 1);
+}
+
+#[test]
+fn a_log_line_never_shows_a_sessions_data() {
+    let mut store = store();
+    let created = store.create(at(5), session(1, b"secret")).unwrap();
+    let line = format!("{created:?}");
+    assert!(line.contains("data_len: 6") && !line.contains("115, 101"), "{line}");
+}
+
+#[test]
+fn another_buckets_id_and_an_unknown_id_are_not_found() {
+    let mut store = store_with_one(None);
+    assert_eq!(store.find(at(0), BLOG, id(1)), None);
+    assert_eq!(store.find(at(0), CART, id(2)), None);
+    assert_eq!(store.len(), 1);
+}
+
+#[test]
+fn an_id_in_use_is_refused_and_one_that_is_due_is_free_again() {
+    let mut store = store_with_one(None);
+    let elsewhere = NewSession { bucket: BLOG, ..session(1, b"other") };
+    assert_eq!(store.create(at(59_999), elsewhere.clone()), Err(CreateRefused::Exists));
+    assert_eq!(store.len(), 1);
+    assert_eq!(store.create(at(60_000), elsewhere).unwrap().data, b"other");
+    assert_eq!((store.len(), store.counters().expired), (1, 1));
+}
+
+#[test]
+fn a_session_is_there_until_its_deadline_and_gone_from_it_on() {
+    let mut store = store_with_one(None);
+    assert!(store.find(at(59_999), CART, id(1)).is_some());
+    assert_eq!(store.find(at(60_000), CART, id(1)), None);
+    assert_eq!((store.len(), store.counters().expired), (0, 1));
+    assert_eq!(store.advance(at(61_000), 10), Advance { expired: 0, more_due: false });
+}
+
+#[test]
+fn a_session_touched_before_its_deadline_lives_on() {
+    let mut store = store_with_one(None);
+    let handle = store.find(at(59_000), CART, id(1)).unwrap();
+    store.touch(at(59_000), handle);
+    assert_eq!(store.advance(at(118_999), 10).expired, 0);
+    assert!(store.find(at(118_999), CART, id(1)).is_some());
+    assert_eq!(store.advance(at(119_000), 10).expired, 1);
+    assert_eq!((store.len(), store.counters().touched), (0, 1));
+}
+
+#[test]
+fn touches_extend_by_the_sessions_own_ttl_or_else_the_stores() {
+    for (own, span) in [(Some(5), 5_000), (None, 60_000), (Some(315_360_000), 315_360_000_000)] {
+        let mut store = store_with_one(own);
+        let handle = store.find(at(1_234), CART, id(1)).unwrap();
+        store.touch(at(1_234), handle);
+        assert_eq!(store.view(handle).deadline, Deadline::at(at(1_234 + span)));
+    }
+}
+
+#[test]
+fn a_shorter_ttl_counts_from_its_replacement_on() {
+    let mut store = store_with_one(Some(86_400));
+    let handle = store.find(at(10), CART, id(1)).unwrap();
+    let shorter = Replacement { own_ttl: Some(ttl(2)), ..replacement(b"new") };
+    store.replace(at(10), handle, shorter).unwrap();
+    assert_eq!(store.view(handle).own_ttl, Some(ttl(2)));
+    assert_eq!(store.advance(at(2_009), 10).expired, 0);
+    assert_eq!(store.advance(at(3_000), 10).expired, 1, "the wheel has it at the earlier tick");
+}
+
+#[test]
+fn ttls_of_a_second_and_of_ten_years_are_exact() {
+    for (seconds, now) in [(1, 1_000), (315_360_000, 315_360_000_000)] {
+        let mut store = store_with_one(Some(seconds));
+        assert_eq!(store.advance(at(now - 1), 100), Advance::default(), "{seconds}");
+        assert!(store.find(at(now - 1), CART, id(1)).is_some(), "{seconds}");
+        assert_eq!(store.advance(at(now), 100).expired, 1, "{seconds}");
+    }
+}
+
+#[test]
+fn a_replacement_changes_data_type_and_version_and_keeps_the_ttl() {
+    let mut store = store_with_one(Some(7));
+    let handle = store.find(at(100), CART, id(1)).unwrap();
+    let first = store.view(handle).version;
+    let new = Replacement { content_type: b"text/plain", ..replacement(b"longer than before") };
+    store.replace(at(100), handle, new).unwrap();
+    let view = store.view(handle);
+    assert_eq!((view.data, view.content_type), (b"longer than before".as_slice(), b"text/plain".as_slice()));
+    assert_eq!((view.version, view.own_ttl), (first.next(BootEpoch::FIRST), Some(ttl(7))));
+    assert_eq!(view.deadline, Deadline::at(at(7_100)));
+    assert_eq!(store.counters().replaced, 1);
+}
+
+#[test]
+fn a_session_may_be_empty_before_and_after() {
+    let mut store = store();
+    store.create(at(0), NewSession { content_type: b"", ..session(1, b"") }).unwrap();
+    let handle = store.find(at(0), CART, id(1)).unwrap();
+    store.replace(at(0), handle, replacement(b"x")).unwrap();
+    store.replace(at(0), handle, Replacement { content_type: b"", ..replacement(b"") }).unwrap();
+    let view = store.view(handle);
+    assert_eq!((view.data, view.content_type), (b"".as_slice(), b"".as_slice()));
+}
+
+#[test]
+fn owned_data_is_moved_and_not_copied() {
+    let mut store = store();
+    let data = vec![7; 5_000];
+    let address = data.as_ptr();
+    let view = store.create(at(0), NewSession { data: Cow::Owned(data), ..session(1, b"") }).unwrap();
+    assert_eq!((view.data.as_ptr(), view.data.len()), (address, 5_000));
+    let data = vec![8; 6_000];
+    let address = data.as_ptr();
+    let handle = store.find(at(0), CART, id(1)).unwrap();
+    store.replace(at(0), handle, Replacement { data: Cow::Owned(data), ..replacement(b"") }).unwrap();
+    assert_eq!(store.view(handle).data.as_ptr(), address);
+}
+
+#[test]
+fn a_removed_session_is_gone_at_once_and_for_good() {
+    let mut store = store_with_one(None);
+    let handle = store.find(at(0), CART, id(1)).unwrap();
+    store.remove(handle);
+    assert_eq!((store.find(at(0), CART, id(1)), store.len()), (None, 0));
+    assert_eq!(store.advance(at(100_000), 10), Advance::default());
+    assert_eq!(store.counters().removed, 1);
+}
+
+#[test]
+fn a_turn_looks_at_no_more_than_its_budget() {
+    let mut store = store();
+    for number in 0..1_000 {
+        store.create(at(0), session(number, b"data")).unwrap();
+    }
+    assert_eq!(store.advance(at(60_000), 0), Advance { expired: 0, more_due: true });
+    for turn in 1..=3 {
+        assert_eq!(store.advance(at(60_000), 300), Advance { expired: 300, more_due: true });
+        assert_eq!(store.len(), 1_000 - 300 * turn);
+    }
+    assert_eq!(store.lag(at(60_500)), Millis::new(500));
+    assert_eq!(store.advance(at(60_500), 300), Advance { expired: 100, more_due: false });
+    assert_eq!(store.lag(at(70_000)), Millis::ZERO);
+}
+
+#[test]
+fn entries_filed_again_count_against_the_budget() {
+    let mut store = store();
+    for number in 0..100 {
+        store.create(at(0), session(number, b"data")).unwrap();
+        let handle = store.find(at(30_000), CART, id(number)).unwrap();
+        store.touch(at(30_000), handle);
+    }
+    assert_eq!(store.advance(at(60_000), 99), Advance { expired: 0, more_due: true });
+    assert_eq!(store.advance(at(60_000), 99), Advance { expired: 0, more_due: false });
+    assert_eq!(store.advance(at(90_000), 100), Advance { expired: 100, more_due: false });
+}
+
+#[test]
+fn sessions_removed_while_a_slot_is_half_drained_do_not_disturb_the_others() {
+    let mut store = store();
+    for number in 0..50 {
+        store.create(at(0), session(number, b"data")).unwrap();
+    }
+    assert!(store.advance(at(60_000), 10).more_due);
+    // The due ones can only be found due; those created meanwhile can be removed.
+    for number in 0..10 {
+        assert_eq!(store.find(at(60_000), CART, id(number)), None);
+    }
+    store.create(at(60_000), session(100, b"data")).unwrap();
+    store.create(at(60_000), session(101, b"data")).unwrap();
+    let handle = store.find(at(60_000), CART, id(100)).unwrap();
+    store.remove(handle);
+    while store.advance(at(60_000), 3).more_due {}
+    assert_eq!(store.len(), 1);
+    assert!(store.find(at(60_000), CART, id(101)).is_some());
+}
+
+#[test]
+fn a_creation_without_memory_is_refused_and_changes_nothing() {
+    let pool = pool(4);
+    let mut store = store_in(&pool);
+    let data = vec![1; 100_000];
+    let mut number = 0;
+    while store.create(at(0), session(number, &data)).is_ok() {
+        number += 1;
+    }
+    let (bytes, len, taken) = (store.bytes(), store.len(), pool.taken());
+    assert!(number > 30 && taken <= pool.max());
+    let refused = NewSession { content_type: b"text/html", ..session(999, &data) };
+    assert_eq!(store.create(at(0), refused), Err(CreateRefused::Full));
+    assert_eq!((store.bytes(), store.len(), pool.taken()), (bytes, len, taken));
+    assert_eq!(store.find(at(0), CART, id(999)), None);
+    assert_eq!(store.counters().refused_full, 2);
+    let handle = store.find(at(0), CART, id(0)).unwrap();
+    store.remove(handle);
+    assert!(store.create(at(0), session(999, &data)).is_ok());
+}
+
+#[test]
+fn growth_without_memory_is_refused_and_shrinking_never_is() {
+    let pool = pool(1_000);
+    let mut store = store_in(&pool);
+    store.create(at(0), session(1, &[1; 1_000])).unwrap();
+    let handle = store.find(at(0), CART, id(1)).unwrap();
+    pool.set_full(true);
+    let before = store.bytes();
+    assert_eq!(store.replace(at(9), handle, replacement(&[2; 1_025])), Err(Full));
+    let view = store.view(handle);
+    assert_eq!((view.data, view.version), ([1; 1_000].as_slice(), Version::first(BootEpoch::FIRST)));
+    assert_eq!((view.deadline, store.bytes()), (Deadline::at(at(60_000)), before));
+    for len in [1_000, 1_024, 500, 0] {
+        let new = Replacement { content_type: b"text/html", ..replacement(&[3; 1_024][..len]) };
+        assert_eq!(store.replace(at(9), handle, new), Ok(()), "{len}");
+    }
+    store.touch(at(10), handle);
+    store.remove(handle);
+    assert_eq!(store.create(at(0), session(2, b"")), Err(CreateRefused::Full));
+}
+
+#[test]
+fn stores_over_one_pool_share_it_and_give_it_back() {
+    let pool = pool(16);
+    let mut stores: Vec<Store> = (0..4).map(|_| store_in(&pool)).collect();
+    let data = vec![1; 10_000];
+    let mut number = 0;
+    while stores[0].create(at(0), session(number, &data)).is_ok() {
+        number += 1;
+    }
+    assert!(stores[0].bytes() > ByteCount::from_mib(12), "{}", stores[0].bytes());
+    assert!(pool.taken() <= pool.max());
+    assert_eq!(stores[1].create(at(0), session(1, &vec![1; 2_000_000])), Err(CreateRefused::Full));
+    while stores[0].advance(at(61_000), 256).more_due {}
+    assert!(stores[1].create(at(0), session(1, &vec![1; 2_000_000])).is_ok());
+    drop(stores);
+    assert_eq!(pool.taken(), ByteCount::ZERO);
+}
+
+#[test]
+fn a_session_costs_at_most_112_bytes_over_its_data() {
+    let mut store = store();
+    let base = store.bytes().as_u64();
+    for number in 0..110_000_u64 {
+        store.create(at(0), session(number, &[])).unwrap();
+        let len = number + 1;
+        if len.is_multiple_of(10_000) {
+            let each = (store.bytes().as_u64() - base).div_ceil(len);
+            assert!(each <= 112, "{each} at {len}");
+        }
+    }
+}

@@ -309,10 +309,16 @@ impl Connection {
         if !self.skip_empty_line()? {
             return Ok(None);
         }
+        if self.scanner.is_at_start() {
+            let at_once = self.parsed.parse_at_once(self.input.unread(), &self.limits)?;
+            if at_once.is_some() {
+                return Ok(at_once);
+            }
+        }
         let Some(head_len) = self.scanner.scan(self.input.unread_mut(), &self.limits)? else {
             return Ok(None);
         };
-        self.parsed.parse(&self.input.unread()[..head_len], self.scanner.request_line())?;
+        self.parsed.parse(&self.input.unread()[..head_len])?;
         Ok(Some(head_len))
     }
 

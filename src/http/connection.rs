@@ -92,7 +92,7 @@ pub struct Connection {
     has_skipped_line: bool,
     /// The client will send nothing more.
     has_input_ended: bool,
-    /// The current request is the last, whatever it says.
+    /// Nothing more will be read, whatever is in the input.
     is_closing: bool,
 }
 
@@ -117,7 +117,10 @@ impl Connection {
     pub fn take_input(&mut self) -> Vec<u8> {
         let read_for = match self.state {
             State::InPlace { head_len, body_len } => {
-                ReadFor::BodyInPlace((head_len + body_len).saturating_sub(self.input.unread().len()))
+                match (head_len + body_len).saturating_sub(self.input.unread().len()) {
+                    0 => ReadFor::Head, // reading ahead: a read without room would look like the end
+                    missing => ReadFor::BodyInPlace(missing),
+                }
             }
             State::Streaming(_) => ReadFor::BodyStream,
             _ => ReadFor::Head,
@@ -135,7 +138,9 @@ impl Connection {
         self.input.append(bytes);
     }
 
-    /// The client has closed its write side.
+    /// The client has closed its write side. What is whole is still served, what is not never
+    /// will be; a driver that ended it because of a timeout has asked [`Connection::phase`]
+    /// before, to know whether a 408 is due.
     pub fn end_input(&mut self) {
         self.has_input_ended = true;
     }
@@ -269,7 +274,8 @@ impl Connection {
         }
     }
 
-    /// No further request will be taken.
+    /// No further request will be taken, and the next poll says so: a body that is still to be
+    /// read is given up. A driver that wants it answers first and closes then.
     pub fn close(&mut self) {
         self.is_closing = true;
     }

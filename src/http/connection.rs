@@ -151,6 +151,7 @@ impl Connection {
             return self.refuse(refused);
         }
         if self.is_closing {
+            // A collected body goes now: the connection may linger until the client has read.
             self.state = State::Done;
         }
         match self.state {
@@ -202,6 +203,7 @@ impl Connection {
                 State::InPlace { head_len, body_len: bytes as usize }
             }
             length => {
+                // The head makes room, so that the whole buffer is there to read the body into.
                 self.input.consume(head_len);
                 self.parsed.forget_positions();
                 State::Streaming(BodyReader::new(length, plan, &self.limits))
@@ -261,6 +263,7 @@ impl Connection {
                 self.has_skipped_line = false;
                 self.state = State::Head;
             }
+            // What is left of the body cannot be told from the next request.
             _ => self.close(),
         }
     }

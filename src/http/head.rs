@@ -200,6 +200,7 @@ impl ParsedHead {
 
     fn set_fields(&mut self, bytes: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), Refused> {
         let mut framing = FramingFields::default();
+        // One pass: a field's name is compared while its bytes are still in the cache.
         self.fields.clear();
         for field in fields {
             let name = field.name.as_bytes();
@@ -213,6 +214,7 @@ impl ParsedHead {
 
 /// The refusal behind the parser's complaint. Off the hot path, so the head is read again.
 fn explain(error: httparse::Error, bytes: &[u8]) -> Refused {
+    // First, because a bare CR makes the parser stumble over whatever it stands in.
     let has_bare_return = memchr::memchr_iter(b'\r', bytes)
         .any(|carriage_return| bytes.get(carriage_return + 1) != Some(&b'\n'));
     if has_bare_return {

@@ -54,6 +54,7 @@ impl HeadScanner {
         let window_len = bytes.len().min(limits.head_bytes_max);
         let window = &mut bytes[..window_len];
         debug_assert!(self.line_start <= self.position && self.position <= window.len());
+        // The stages follow one another in one call where the bytes are there.
         if self.stage == Stage::Method && !self.scan_method(window)? {
             return overrun_or_starved(is_over);
         }
@@ -91,6 +92,7 @@ impl HeadScanner {
     fn scan_target(&mut self, bytes: &[u8], target_bytes_max: usize) -> Result<bool, Refused> {
         let found = memchr2(b' ', b'\n', &bytes[self.position..]).map(|at| self.position + at);
         let target_len = found.unwrap_or(bytes.len()) - self.line_start;
+        // Before the line end is judged, because a split before it would have shown this first.
         if target_len > target_bytes_max {
             return Err(Refused::TargetTooLong);
         }
@@ -127,6 +129,7 @@ impl HeadScanner {
             if matches!(bytes[self.line_start], b' ' | b'\t') {
                 return Err(Refused::FoldedField);
             }
+            // Counted here and not by the parser, which would wait for the head's end.
             if self.field_count == fields_max {
                 return Err(Refused::TooManyFields);
             }

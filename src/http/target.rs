@@ -48,6 +48,7 @@ impl Target {
         }
         match text {
             [b'/', ..] => Ok(Self::with_path(TargetForm::Origin, text, 0)),
+            // Taken with any method: none has a route there, so the answer is the same 405.
             b"*" => Ok(Self::pathless(TargetForm::Asterisk)),
             _ => match absolute_path_start(text) {
                 Some(path_start) => Ok(Self::with_path(TargetForm::Absolute, text, path_start)),
@@ -95,6 +96,7 @@ fn is_authority(text: &[u8]) -> bool {
 /// Whether `text` is `uri-host [ ":" port ]` (RFC 9110, section 7.2): a name, an IPv4 address or
 /// an IPv6 address in brackets. The name may be empty: that is what a client without one sends.
 pub(super) fn is_host(text: &[u8]) -> bool {
+    // IPvFuture, which the grammar allows beside IPv6, was never put to use.
     if let [b'[', rest @ ..] = text {
         let Some(bracket) = memchr::memchr(b']', rest) else { return false };
         return is_ipv6(&rest[..bracket]) && is_port(&rest[bracket + 1..]);

@@ -9,23 +9,17 @@
 //!  bytes ─▶ http::Connection ─▶ judge ─▶ here: apply, render ──────────────▶ output ─▶ bytes
 //!                                  └───▶ elsewhere: frame ─▶ owner ─▶ frame ───┘
 //! ```
-//! A refusal keeps the connection where the rest of the request can be skipped cheaply.
+//! The part that judges and answers single requests is in `conversation/requests.rs`.
 
-use std::borrow::Cow;
+mod requests;
 
-use super::frame::{Frame, KeyFrame, Parcel, Ticket};
+use super::frame::{Frame, Parcel};
 use super::node::Node;
 use super::transit::Transit;
-use crate::api::{Call, Caller, KeyCall, Problem, Reply, SessionCall};
-use crate::http::{
-    BodyLength, BodyPlan, Connection, ContinueDue, Event, INTERIM_CONTINUE, Limits, Persistence, Phase,
-};
+use crate::api::{Call, Caller, KeyCall, Problem, Reply};
+use crate::http::{Connection, Limits, Persistence, Phase, Refused};
 use crate::metrics::RequestKind;
-use crate::shard::Data;
 use crate::types::ShardId;
-
-/// The body of a refused request is skipped up to this many bytes; past it the connection closes.
-const SKIPPED_BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// What the driver has to do next.
 #[derive(Debug)]
@@ -179,14 +173,14 @@ impl Conversation {
 
     /// The client takes too long with its request: it is told, and that was it.
     pub fn time_out(&mut self, node: &mut Node) {
-        let is_awaited = match self.http.phase() {
-            Phase::Head => true,
-            // The rest of a refused request is not: it has its answer.
-            Phase::Body => self.call.is_some(),
-            Phase::Idle | Phase::Answering | Phase::Done => false,
+        let refused = match self.http.phase() {
+            Phase::Head => Some(Refused::HeadTimeout),
+            // A body whose request was refused is not waited for: it has its answer.
+            Phase::Body => self.call.as_ref().map(|_| Refused::BodyTimeout),
+            Phase::Idle | Phase::Answering | Phase::Done => None,
         };
-        if self.closing.is_none() && is_awaited {
-            self.refuse(node, Problem::RequestTimeout, &Reply::closing());
+        if let Some(refused) = refused.filter(|_| self.closing.is_none()) {
+            self.refuse(node, Problem::Protocol(refused), &Reply::closing());
         }
         self.close(true);
     }
@@ -216,132 +210,6 @@ impl Conversation {
             return Some(Next::Close { linger });
         }
         (self.output.len() >= node.limits().output_bytes_max).then_some(Next::Write)
-    }
-
-    /// Judges and answers one request, or says what has to come before.
-    fn take_request(&mut self, node: &mut Node) -> Option<Next> {
-        loop {
-            match self.http.poll() {
-                Event::Head => match self.take_head(node) {
-                    Taken::Refused => return None,
-                    Taken::Accepted => {}
-                    Taken::NotYet => return Some(self.send_run()),
-                },
-                Event::Body => return self.take_body(node),
-                _ if self.run.is_some() => return Some(self.send_run()),
-                Event::Starved => return Some(self.starve(node)),
-                Event::Refused(refused) => {
-                    self.refuse(node, Problem::Protocol(refused), &Reply::closing());
-                    self.close(true);
-                    return None;
-                }
-                Event::Closed => {
-                    self.close(false);
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Judges a head. What must answer at once has to wait for the run before it.
-    fn take_head(&mut self, node: &mut Node) -> Taken {
-        let head = self.http.head();
-        let expects_continue = head.expects_continue();
-        if expects_continue && self.run.is_some() {
-            return Taken::NotYet;
-        }
-        match node.judge().judge(&head, self.caller, &mut self.content_type) {
-            Ok(call) => {
-                let bytes_max = node.settings().payload_bytes_max();
-                let plan = match call.takes_data() {
-                    true => BodyPlan::Collect { bytes_max },
-                    false => BodyPlan::Discard { bytes_max },
-                };
-                if self.http.accept_body(plan) == ContinueDue::Due {
-                    self.output.extend_from_slice(INTERIM_CONTINUE);
-                }
-                self.call = Some(call);
-                Taken::Accepted
-            }
-            Err(_) if self.run.is_some() => Taken::NotYet,
-            Err(problem) => {
-                let skipped = skippable(head.body_length()).filter(|_| !expects_continue);
-                let mut reply = node.judge().reply(&head);
-                if skipped.is_none() {
-                    reply.persistence = Persistence::Close;
-                }
-                self.refuse(node, problem, &reply);
-                match skipped {
-                    Some(bytes_max) => {
-                        let _no_body_is_waited_for = self.http.accept_body(BodyPlan::Discard { bytes_max });
-                        self.call = None;
-                    }
-                    None => self.http.close(),
-                }
-                if reply.persistence == Persistence::Close {
-                    self.close(true);
-                }
-                Taken::Refused
-            }
-        }
-    }
-
-    /// Answers a request whose body is complete, or hands it on.
-    fn take_body(&mut self, node: &mut Node) -> Option<Next> {
-        match self.call.take() {
-            None => {
-                self.finish_request();
-                None
-            }
-            Some(Call::Session(call)) => self.take_session_call(node, call),
-            Some(call) if self.run.is_some() => {
-                self.call = Some(call);
-                Some(self.send_run())
-            }
-            Some(Call::Settings(reply)) => {
-                let status = node.renderer().settings(node.settings(), &reply, &mut self.output);
-                node.count(RequestKind::Settings, status);
-                self.finish_request();
-                self.end_answer(&reply);
-                None
-            }
-            Some(Call::Key(call)) => {
-                self.finish_request();
-                let operation = call.operation(|| node.key_bytes());
-                self.away = Away::Key(call);
-                let frame = KeyFrame { sender: node.here(), ticket: Ticket::NONE, operation, outcome: None };
-                Some(Next::Ask(ShardId::FIRST, Parcel::Key(Box::new(frame))))
-            }
-        }
-    }
-
-    fn take_session_call(&mut self, node: &mut Node, call: SessionCall) -> Option<Next> {
-        let owner = node.owner(&call);
-        if self.run.as_ref().is_some_and(|(other, _)| *other != owner) {
-            self.call = Some(Call::Session(call));
-            return Some(self.send_run());
-        }
-        let id = node.id_for(&call, owner);
-        let reply = call.reply;
-        let owned = self.http.take_body();
-        let bytes = owned.map_or_else(|| Cow::Borrowed(self.http.body()), Cow::Owned);
-        if owner == node.here() {
-            let data = Data { bytes, content_type: &self.content_type };
-            node.answer(&call, id, data, &mut self.output);
-        } else {
-            let run = self.run.take().map(|(_, frame)| frame);
-            let spare = || self.spare.take().unwrap_or_else(|| Box::new(Frame::new(node.here())));
-            let mut frame = run.unwrap_or_else(spare);
-            frame.push(call, id, &self.content_type, bytes);
-            self.run = Some((owner, frame));
-        }
-        self.finish_request();
-        if self.run.is_none() {
-            self.end_answer(&reply);
-        } else if reply.persistence == Persistence::Close {
-            self.http.close();
-        }
-        None
     }
 
     /// Sends the run off; its answers come before anything else.
@@ -412,24 +280,5 @@ impl Conversation {
     fn close(&mut self, linger: bool) {
         self.http.close();
         self.closing.get_or_insert(linger);
-    }
-}
-
-/// What became of a head.
-enum Taken {
-    /// Its body may come.
-    Accepted,
-    /// It was answered with a problem.
-    Refused,
-    /// The run before it must be answered first.
-    NotYet,
-}
-
-/// How much of a refused request's body is skipped so that the connection can stay.
-fn skippable(body: BodyLength) -> Option<usize> {
-    match body {
-        BodyLength::None => Some(0),
-        BodyLength::Known(bytes) if bytes <= SKIPPED_BODY_BYTES_MAX => Some(bytes as usize),
-        BodyLength::Known(_) | BodyLength::Chunked => None,
     }
 }

@@ -144,14 +144,14 @@ impl Node {
         let NodeParts { shard, placement, metrics, .. } = &mut self.parts;
         placement.refresh(shard.len(), shard.bytes());
         metrics.show_store(shard.len(), shard.bytes());
+        let counters = shard.counters();
+        metrics.show_sessions_so_far(counters.created, counters.removed, counters.expired);
         metrics.show_expiry_lag(shard.lag(self.now.moment));
     }
 
     /// Expires what is due, at most `budget` steps of work. Says whether more is due.
     pub fn expire(&mut self, budget: usize) -> bool {
-        let advanced = self.parts.shard.advance(self.now.moment, budget);
-        self.parts.metrics.sessions_expired(advanced.expired);
-        advanced.more_due
+        self.parts.shard.advance(self.now.moment, budget)
     }
 
     /// Does what another core asks, and puts the answer into the mail.
@@ -273,11 +273,6 @@ impl Node {
         } else {
             Outcome::Refused(Refusal::KeyChanged)
         };
-        match outcome {
-            Outcome::Created(_) => parts.metrics.session_created(),
-            Outcome::Deleted => parts.metrics.session_deleted(),
-            _ => {}
-        }
         let status = renderer.outcome(&outcome, &call.reply, out);
         parts.metrics.request_answered(frame::kind_of(&call.intent), status.code());
     }

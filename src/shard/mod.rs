@@ -11,7 +11,7 @@
 mod operation;
 mod owner;
 
-use crate::store::{CreateRefused, Handle, NewSession, Replacement, Store};
+use crate::store::{Counters, CreateRefused, Handle, NewSession, Replacement, Store};
 use crate::types::{ByteCount, Millis, Moment};
 
 pub use operation::{Action, Conditions, Data, Operation, Outcome, Refusal, VersionSet};
@@ -25,15 +25,6 @@ impl Drop for AbortOnUnwind {
         log::error!("a shard's state may be broken after a panic; the process ends here");
         std::process::abort();
     }
-}
-
-/// What one pass over the due sessions has done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Advanced {
-    /// Sessions that were removed because they were due.
-    pub expired: usize,
-    /// Whether more is due: the core comes back in its next turn.
-    pub more_due: bool,
 }
 
 /// The sessions of one core.
@@ -56,12 +47,18 @@ impl Shard {
         outcome
     }
 
-    /// Expires sessions that are due at `now`, at most `budget` steps of work.
-    pub fn advance(&mut self, now: Moment, budget: usize) -> Advanced {
+    /// Expires sessions that are due at `now`, at most `budget` steps of work. Says whether more
+    /// is due: the core comes back in its next turn.
+    pub fn advance(&mut self, now: Moment, budget: usize) -> bool {
         let guard = AbortOnUnwind;
         let advance = self.store.advance(now, budget);
         std::mem::forget(guard);
-        Advanced { expired: advance.expired, more_due: advance.more_due }
+        advance.more_due
+    }
+
+    /// What was done to the sessions since the start, by access or by the wheel.
+    pub fn counters(&self) -> Counters {
+        self.store.counters()
     }
 
     /// How many sessions there are, due ones that have not been removed yet included.

@@ -153,7 +153,11 @@ fn an_entry_comes_at_its_tick_and_not_a_millisecond_before_at_every_border() {
             let mut driver = Driver::new(second(start));
             let index = driver.file(Deadline::at(second(start + span)));
             driver.assert_consistent();
-            assert_eq!(driver.due(Moment::from_millis((start + span) * 1000 - 1)), [], "{start} + {span}");
+            assert_eq!(
+                driver.due(Moment::from_millis((start + span) * 1000 - 1)),
+                [0_u32; 0],
+                "{start} + {span}"
+            );
             driver.assert_consistent();
             assert_eq!(driver.due(second(start + span)), [index], "{start} + {span}");
             assert!(driver.refiled <= 6, "{start} + {span}: filed again {} times", driver.refiled);
@@ -180,7 +184,7 @@ fn an_entry_comes_at_its_tick_when_every_second_is_a_turn() {
 fn a_deadline_within_a_second_waits_for_the_seconds_end() {
     let mut driver = Driver::new(Moment::from_millis(5_300));
     let index = driver.file(Deadline::at(Moment::from_millis(6_300)));
-    assert_eq!(driver.due(Moment::from_millis(6_999)), []);
+    assert_eq!(driver.due(Moment::from_millis(6_999)), [0_u32; 0]);
     assert_eq!(driver.due(Moment::from_millis(7_000)), [index]);
 }
 
@@ -214,10 +218,10 @@ fn deadlines_past_the_range_are_kept_and_come_in_their_time() {
     let mut driver = Driver::new(second(7));
     let never = driver.file(Deadline::at(Moment::from_millis(u64::MAX)));
     let far = driver.file(Deadline::at(second((1 << 33) + 5)));
-    assert_eq!(driver.due(second((1 << 33) + 4)), []);
+    assert_eq!(driver.due(second((1 << 33) + 4)), [0_u32; 0]);
     assert_eq!(driver.due(second((1 << 33) + 5)), [far]);
     driver.assert_consistent();
-    assert_eq!(driver.due(Moment::from_millis(u64::MAX - 2_000)), []);
+    assert_eq!(driver.due(Moment::from_millis(u64::MAX - 2_000)), [0_u32; 0]);
     assert!(driver.entries.links[never as usize].is_filed());
 }
 
@@ -275,9 +279,9 @@ fn a_fired_slot_can_be_left_and_changed_half_way() {
 fn a_clock_that_stands_or_goes_back_hands_nothing_out() {
     let mut driver = Driver::new(second(50));
     let index = driver.file(Deadline::at(second(60)));
-    assert_eq!(driver.due(second(55)), []);
+    assert_eq!(driver.due(second(55)), [0_u32; 0]);
     assert_eq!(driver.wheel.next_fired(&mut driver.entries, second(40)), None);
-    assert_eq!(driver.due(second(55)), []);
+    assert_eq!(driver.due(second(55)), [0_u32; 0]);
     assert_eq!(driver.due(second(60)), [index]);
 }
 

@@ -151,7 +151,7 @@ impl Node {
 
     /// Expires what is due, at most `budget` steps of work. Says whether more is due.
     pub fn expire(&mut self, budget: usize) -> bool {
-        self.parts.shard.advance(self.now.moment, budget)
+        self.parts.shard.advance(self.now.moment, budget).more_due
     }
 
     /// Does what another core asks, and puts the answer into the mail.

@@ -27,6 +27,15 @@ impl Drop for AbortOnUnwind {
     }
 }
 
+/// What one pass over the due sessions has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Advanced {
+    /// Sessions that were removed because they were due.
+    pub expired: usize,
+    /// Whether more is due: the core comes back in its next turn.
+    pub more_due: bool,
+}
+
 /// The sessions of one core.
 pub struct Shard {
     store: Store,
@@ -47,13 +56,12 @@ impl Shard {
         outcome
     }
 
-    /// Expires sessions that are due at `now`, at most `budget` steps of work. Says whether more
-    /// is due: the core comes back in its next turn.
-    pub fn advance(&mut self, now: Moment, budget: usize) -> bool {
+    /// Expires sessions that are due at `now`, at most `budget` steps of work.
+    pub fn advance(&mut self, now: Moment, budget: usize) -> Advanced {
         let guard = AbortOnUnwind;
         let advance = self.store.advance(now, budget);
         std::mem::forget(guard);
-        advance.more_due
+        Advanced { expired: advance.expired, more_due: advance.more_due }
     }
 
     /// What was done to the sessions since the start, by access or by the wheel.

@@ -155,7 +155,7 @@ fn an_entry_comes_at_its_tick_and_not_a_millisecond_before_at_every_border() {
             driver.assert_consistent();
             assert_eq!(
                 driver.due(Moment::from_millis((start + span) * 1000 - 1)),
-                Vec::<u32>::new(),
+                [0_u32; 0],
                 "{start} + {span}"
             );
             driver.assert_consistent();

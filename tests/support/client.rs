@@ -119,6 +119,25 @@ impl Client {
         assert_eq!(received, 0, "bytes after the last answer: {:?}", String::from_utf8_lossy(&self.unread));
     }
 
+    /// The server closes, with or without a refusal: what a request that was cut short may get.
+    #[track_caller]
+    pub fn expect_closed_or_refused(&mut self) {
+        if self.unread.is_empty() && self.fill() == 0 {
+            return;
+        }
+        let response = self.read_response();
+        assert!(response.status >= 400 && response.closes(), "{response}");
+        self.expect_closed();
+    }
+
+    /// Whether the server has sent something, or closed. Does not wait.
+    pub fn has_answer(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket takes its options");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("a socket takes its options");
+        !self.unread.is_empty() || peeked.is_ok()
+    }
+
     /// Nothing came that no request asked for. (What comes later shows before the next answer.)
     #[track_caller]
     pub fn expect_nothing_more(&self) {

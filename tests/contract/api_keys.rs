@@ -1,4 +1,6 @@
 //! Making, reading and deleting a bucket's key, and what becomes of its sessions.
+//!
+//! One connection at a time: what many connections see of a key is the suite `keys`.
 
 use crate::on_each;
 use crate::support::{App, MASTER_KEY, Response, problem_code, unique_name};

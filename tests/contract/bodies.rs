@@ -1,4 +1,6 @@
 //! What answers carry: data to the byte, its type, the JSON forms, the fields of a session.
+//!
+//! The bodies of refusals are judged by the harness, at every answer of 400 and above.
 
 use serde_json::Value;
 use uuid::Uuid;

@@ -1,4 +1,7 @@
 //! Conditional requests: `If-Match` and `If-None-Match` on every method that has a session.
+//!
+//! Each row runs on GET, HEAD, POST and DELETE, each on a session of its own, and looks
+//! afterwards whether the session is what the answer says that it is.
 
 use crate::on_each;
 use crate::support::{App, MISSING_ID, Response};

@@ -1,4 +1,7 @@
 //! Bucket names and session ids: which there are, how they may be written, what they keep apart.
+//!
+//! Bad forms are tried on every route that takes such a name, since each route refuses
+//! them with a status of its own.
 
 use crate::on_each;
 use crate::support::{App, MASTER_KEY, MISSING_ID, unique_name};

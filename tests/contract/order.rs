@@ -1,5 +1,7 @@
 //! The order in which a request is judged: route, key, size and header values, existence,
-//! preconditions. Each row breaks two rules and must be refused by the first.
+//! preconditions.
+//!
+//! Each row breaks two rules and must be refused by the first of them.
 
 use crate::on_each;
 use crate::support::{App, MASTER_KEY, MISSING_ID, build_request, unique_name};

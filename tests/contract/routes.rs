@@ -1,4 +1,7 @@
 //! Which method goes with which path: the tables of the interface, and 405 for all else.
+//!
+//! Every route is tried with every method, without a key and with one, since a mismatch of
+//! method and path is told to anybody.
 
 use crate::on_each;
 use crate::support::{App, MASTER_KEY, MISSING_ID};

@@ -1,4 +1,7 @@
 //! How a request shows its key, and that nothing opens without the right one.
+//!
+//! Every mechanism alone, together, and at odds with another; and that no 401 tells which
+//! of its causes it had.
 
 use crate::on_each;
 use crate::support::{App, Launch, MASTER_KEY, MISSING_ID, Shape, on_each_with, unique_name};

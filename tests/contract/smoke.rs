@@ -1,4 +1,7 @@
 //! The whole interface in one walk, at core counts and over drivers that the other tests leave out.
+//!
+//! Each step goes over another connection than the one before, so that most steps reach
+//! their session from a core that does not own it.
 
 use crate::support::{App, Launch, MASTER_KEY, Server, Shape};
 

@@ -1,4 +1,6 @@
-//! A session's own TTL: how it is asked for, kept, clamped and refused. Waiting is `expiry`'s.
+//! A session's own TTL: how it is asked for, kept, clamped and refused.
+//!
+//! Reads the seconds left and waits for nothing: what time does is the suite `expiry`.
 
 use crate::on_each;
 use crate::support::{App, Launch, Response, on_each_with};

@@ -1,4 +1,6 @@
 //! Chunked bodies: every form that RFC 9112, section 7.1, allows, and none that it does not.
+//!
+//! What is refused is also looked for afterwards: nothing of a broken body may be stored.
 
 use crate::support::{App, on_each};
 

@@ -1,4 +1,7 @@
 //! Refusals that come while the client is still sending: the answer must survive the close.
+//!
+//! A server that closed at once would have its kernel reset the connection, and the answer
+//! would be lost with it (RFC 9112, section 9.6).
 
 use crate::support::{App, build_request, on_each};
 

@@ -1,4 +1,7 @@
 //! How much is taken: target, head, fields, payload, connections; the defaults and smaller ones.
+//!
+//! The payload limit is exact to the byte; the others are tried clearly below and just
+//! above their figure.
 
 use crate::support::{App, Launch, Server, build_chunked, eventually, on_each, on_each_with};
 

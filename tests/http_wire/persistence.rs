@@ -1,4 +1,6 @@
 //! Whether a connection stays, and what is said before a body: `Connection`, HTTP/1.0, `Expect`.
+//!
+//! An answer that announces a close is followed by one, and by nothing else.
 
 use crate::support::{App, on_each};
 

@@ -1,4 +1,7 @@
 //! Many requests before the first answer: each is answered, in order, whichever core owns its session.
+//!
+//! Sessions are scattered over all cores first, so that local and forwarded answers have to
+//! be put in order.
 
 use std::io::Write;
 use std::thread;

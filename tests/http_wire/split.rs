@@ -1,4 +1,7 @@
 //! The same bytes in other pieces: where a read ends must not change an answer.
+//!
+//! Each request is sent whole, then in two pieces at each of its bytes; all but time,
+//! version and connection must be the same.
 
 use crate::support::{App, build_chunked, on_each};
 

@@ -1,4 +1,6 @@
 //! The admin listener from outside: its pages, and that sessions are not to be had there.
+//!
+//! What the pages say in detail is tested beside their code.
 
 use crate::support::{App, Launch, MASTER_KEY, Metrics, SHAPES};
 

@@ -1,4 +1,6 @@
 //! The flags that answer and end: version, help, checking and printing the configuration.
+//!
+//! Also what is said of flags that do not exist or make no sense; nothing listens then.
 
 use crate::support::{Launch, MASTER_KEY};
 

@@ -1,4 +1,7 @@
 //! Which configuration holds: file, environment and flags; and what is said of a bad one.
+//!
+//! The parts are tested beside their code; here the whole way is walked, from the file to
+//! what `/session/settings` tells a client.
 
 use crate::support::{App, Ended, Launch, MASTER_KEY, Server};
 

@@ -1,4 +1,7 @@
 //! The master key that the shipped configuration has: for trying out, on loopback, and no further.
+//!
+//! Tried from loopback only, as everything here; that others cannot reach it is shown by
+//! the server's refusal to listen for them, and by what proxies add.
 
 use crate::support::{Launch, Shape};
 

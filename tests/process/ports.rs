@@ -1,4 +1,6 @@
 //! Addresses: one that is taken is said so, and one that was left can be taken again.
+//!
+//! A second server on a first one's port must end, not share its connections.
 
 use std::net::TcpListener;
 

@@ -1,12 +1,18 @@
 //! The end: what was begun is finished, what is idle is closed, and a second signal ends at once.
+//!
+//! Idle connections on all cores are the witnesses that a signal has arrived; only then is
+//! the rest of a request sent, so that no test depends on who is faster.
 
 use crate::support::{App, Client, Launch, SHAPES, Server, Shape};
 
 /// Both signals that a server drains for.
 const SIGNALS: [fn(&Server); 2] = [Server::terminate, Server::interrupt];
 
-/// Connections that are used and idle. That one is closed shows that the server has taken
-/// note of a signal.
+/// Enough idle connections for every core to hold some: that all are closed shows that every
+/// core has taken note of a signal.
+const WITNESSES: usize = 32;
+
+/// Connections that are used and idle.
 fn idle_connections(app: &App, server: &Server, count: usize) -> Vec<Client> {
     let one = |_| {
         let mut app = app.over_another_connection(server);
@@ -32,7 +38,7 @@ fn idle_connections_are_closed_without_a_word() {
     for shape in SHAPES {
         let mut server = Launch::shape(shape).start();
         let app = App::new(&server);
-        let mut idle = idle_connections(&app, &server, 32);
+        let mut idle = idle_connections(&app, &server, WITNESSES);
         let mut silent: Vec<_> = (0..8).map(|_| server.connect()).collect();
         // Accepted before the signal: the kernel's queue is first come, first served.
         app.over_another_connection(&server).create(b"data");
@@ -52,13 +58,13 @@ fn a_request_that_was_begun_is_finished_and_told_to_close() {
             let mut app = App::new(&server);
             let ids: Vec<_> = (0..8).map(|_| app.over_another_connection(&server).create(b"data")).collect();
             let mut begun: Vec<_> = ids.iter().map(|id| begin(&app, &server, id)).collect();
-            let mut witness = idle_connections(&app, &server, 1);
+            let mut witnesses = idle_connections(&app, &server, WITNESSES);
             signal(&server);
-            witness[0].expect_closed();
+            witnesses.iter_mut().for_each(Client::expect_closed);
             for (client, rest) in &mut begun {
                 client.send(rest);
                 let response = client.read_response().expect(200);
-                assert!(response.closes(), "{response}");
+                assert!(response.closes(), "{shape:?}: {response}");
                 client.expect_closed();
             }
             app.client.expect_closed();
@@ -89,9 +95,9 @@ fn a_head_that_was_begun_is_answered() {
         // A whole request before it: its answer shows that this core has read what follows.
         app.client.send(&[&request[..], begun].concat());
         app.client.read_response().expect(200);
-        let mut witness = idle_connections(&app, &server, 1);
+        let mut witnesses = idle_connections(&app, &server, WITNESSES);
         server.terminate();
-        witness[0].expect_closed();
+        witnesses.iter_mut().for_each(Client::expect_closed);
         app.client.send(rest);
         let response = app.client.read_response().expect(200);
         assert!(response.closes(), "{response}");
@@ -118,9 +124,9 @@ fn a_second_signal_ends_it_at_once() {
         let mut app = App::new(&server);
         let id = app.create(b"data");
         let _begun_and_never_finished = begin(&app, &server, &id);
-        let mut witness = idle_connections(&app, &server, 1);
+        let mut witnesses = idle_connections(&app, &server, WITNESSES);
         signal(&server);
-        witness[0].expect_closed();
+        witnesses.iter_mut().for_each(Client::expect_closed);
         signal(&server);
         assert_eq!(server.wait_exit(), Some(code));
     }

@@ -1,4 +1,6 @@
 //! What the process says: one line on stdout, a log on stderr, and no secret in either.
+//!
+//! Secrets are used in good and bad requests at every log level, then looked for.
 
 use crate::support::{App, Launch, MASTER_KEY, MISSING_ID, SHAPES, Server};
 

@@ -138,6 +138,63 @@ fn hammer(app: &mut App, id: &str, is_deleted: &AtomicBool, served: &AtomicUsize
     panic!("a million requests and no deletion");
 }
 
+/// Keeps all cores at work with long pipelined runs until `is_over`.
+fn load(server: &Server, is_over: &AtomicBool) {
+    let mut app = App::new(server);
+    let id = app.create(b"load");
+    let run = app.bytes("GET", &app.path(&id), &[], b"").repeat(100);
+    let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    while !is_over.load(Ordering::SeqCst) {
+        clients.iter_mut().for_each(|client| client.send(&run));
+        for client in &mut clients {
+            for _ in 0..100 {
+                client.read_response().expect(200);
+            }
+        }
+    }
+}
+
+/// Sets the flag when it goes, however its test ends.
+struct Over<'f>(&'f AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Reads over all connections at the same time; the statuses.
+fn read_everywhere(apps: &mut [App], id: &str) -> Vec<u16> {
+    for app in &mut *apps {
+        let request = app.bytes("GET", &app.path(id), &[], b"");
+        app.client.send(&request);
+    }
+    apps.iter_mut().map(|app| app.client.read_response().status).collect()
+}
+
+#[test]
+fn a_core_too_busy_to_have_noticed_holds_the_answer_back() {
+    on_each(|server| {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _over = Over(&is_over);
+            let mut app = App::new(server);
+            let id = app.create(b"data");
+            let mut apps: Vec<_> = (0..16).map(|_| app.over_another_connection(server)).collect();
+            for _ in 0..2 {
+                scope.spawn(|| load(server, &is_over));
+            }
+            for round in 0..200 {
+                ask_over(&mut app, "DELETE").expect(200);
+                assert_eq!(read_everywhere(&mut apps, &id), [401; 16], "old key, round {round}");
+                let key = ask_over(&mut app, "PUT").expect(201).text().to_owned();
+                apps.iter_mut().for_each(|app| app.key.clone_from(&key));
+                assert_eq!(read_everywhere(&mut apps, &id), [200; 16], "new key, round {round}");
+            }
+        });
+    });
+}
+
 /// Begins requests with the app's key, each over a connection of its own, and holds back
 /// their last bytes. The server has seen every head.
 fn begin(app: &App, server: &Server, method: &str, path: &str) -> Vec<(support::Client, Vec<u8>)> {

@@ -185,3 +185,27 @@ fn growth_of_one_session_is_refused_when_memory_is_full_and_leaves_it_whole() {
     let after = app.get(&small, &[]).expect(200);
     assert_eq!((&after.body[..], after.etag()), (&b"small"[..], before.as_str()));
 }
+
+#[test]
+fn bodies_on_their_way_have_a_budget_of_their_own() {
+    for shape in [Shape::cores(1), Shape::cores(4)] {
+        let server = Launch::shape(shape).set("memory.max", "64mb").start();
+        let app = App::new(&server);
+        let request = app.bytes("PUT", &app.bucket_path(), &[], &vec![b'x'; 1024 * 1024]);
+        let (most, rest) = request.split_at(request.len() - 10);
+        // 20 MiB, where a tenth of the limit is 6.4.
+        let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+        clients.iter_mut().for_each(|client| _ = client.try_send(most));
+        eventually("one body is too many", || {
+            clients.iter_mut().any(|client| client.has_answer()).then_some(())
+        });
+        let mut statuses = Vec::new();
+        for client in &mut clients {
+            client.try_send(rest);
+            statuses.push(client.read_response().status);
+        }
+        assert!(statuses.iter().all(|status| [201, 503].contains(status)), "{shape:?}: {statuses:?}");
+        assert!(statuses.contains(&201) && statuses.contains(&503), "{shape:?}: {statuses:?}");
+        App::new(&server).create(b"data");
+    }
+}

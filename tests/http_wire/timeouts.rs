@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{App, Launch, Server, on_each_with};
+use crate::support::{App, Launch, Server, eventually, on_each_with};
 
 /// A second for a head, a body and idleness.
 fn impatient(launch: Launch) -> Launch {
@@ -84,5 +84,24 @@ fn pipelined_answers_leave_before_the_408_of_an_unfinished_request() {
         }
         client.read_response().expect(408);
         client.expect_closed();
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_cut_off() {
+    let change = |launch: Launch| launch.with_admin().set("timeouts.write", "1s");
+    on_each_with(change, |server| {
+        let mut app = App::new(server);
+        let id = app.create(&vec![b'x'; 1024 * 1024]);
+        // 64 MiB: more than any kernel holds for a reader who does not come.
+        let get = app.bytes("GET", &app.path(&id), &[], b"");
+        let mut lazy: Vec<_> = (0..4).map(|_| server.connect()).collect();
+        lazy.iter_mut().for_each(|client| client.send(&get.repeat(64)));
+        drop(app);
+        eventually("the connections of those who do not read are gone", || {
+            let open: f64 = server.metrics().by_core("seshun_connections_open").iter().sum();
+            (open == 0.0).then_some(())
+        });
+        drop(lazy);
     });
 }

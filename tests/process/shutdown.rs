@@ -57,12 +57,12 @@ fn a_request_that_was_begun_is_finished_and_told_to_close() {
             let mut server = Launch::shape(shape).start();
             let mut app = App::new(&server);
             let ids: Vec<_> = (0..8).map(|_| app.over_another_connection(&server).create(b"data")).collect();
-            let mut begun: Vec<_> = ids.iter().map(|id| begin(&app, &server, id)).collect();
+            let begun: Vec<_> = ids.iter().map(|id| begin(&app, &server, id)).collect();
             let mut witnesses = idle_connections(&app, &server, WITNESSES);
             signal(&server);
             witnesses.iter_mut().for_each(Client::expect_closed);
-            for (client, rest) in &mut begun {
-                client.send(rest);
+            for (mut client, rest) in begun {
+                client.send(&rest);
                 let response = client.read_response().expect(200);
                 assert!(response.closes(), "{shape:?}: {response}");
                 client.expect_closed();
@@ -103,6 +103,29 @@ fn a_head_that_was_begun_is_answered() {
         assert!(response.closes(), "{response}");
         app.client.expect_closed();
         assert_eq!(server.wait_exit(), Some(0));
+    }
+}
+
+#[test]
+fn connections_that_still_waited_when_the_signal_came_are_answered() {
+    for shape in [Shape::cores(1), Shape::cores(4), Shape::epoll(4)] {
+        let mut server = Launch::shape(shape).start();
+        let mut app = App::new(&server);
+        let id = app.create(b"data");
+        let get = app.bytes("GET", &app.path(&id), &[], b"");
+        let waiting: Vec<_> = (0..200)
+            .map(|_| {
+                let mut client = server.connect();
+                client.send(&get);
+                client
+            })
+            .collect();
+        server.terminate();
+        for mut client in waiting {
+            assert_eq!(client.read_response().expect(200).body, b"data");
+            client.expect_closed();
+        }
+        assert_eq!(server.wait_exit(), Some(0), "{shape:?}");
     }
 }
 

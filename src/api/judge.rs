@@ -138,7 +138,7 @@ impl Judge<'_> {
     fn check_size(&self, head: &RequestHead<'_>) -> Result<(), Problem> {
         let limit = self.settings.payload_bytes_max as u64;
         match head.body_length() {
-            BodyLength::Known(size) if size > limit => Err(Problem::TooLarge { limit, size }),
+            BodyLength::Known(size) if size > limit => Err(Problem::TooLarge { limit, size: Some(size) }),
             BodyLength::None | BodyLength::Known(_) | BodyLength::Chunked => Ok(()),
         }
     }

@@ -22,8 +22,8 @@ pub enum Problem {
     TooLarge {
         /// The limit, inclusive.
         limit: u64,
-        /// What was announced.
-        size: u64,
+        /// What was announced; none where it came in chunks.
+        size: Option<u64>,
     },
     /// X-Session-TTL is no whole number of seconds from 1 on.
     SessionTtl,

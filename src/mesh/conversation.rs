@@ -66,6 +66,8 @@ pub struct Conversation {
     spare: Option<Box<Frame>>,
     away: Away,
     transit: Transit,
+    /// A breach of the protocol that is answered once the run before it is.
+    breach: Option<Refused>,
     /// Requests that have come to their end.
     requests: u64,
     /// Set once nothing more will be answered: whether to linger.
@@ -86,6 +88,7 @@ impl Conversation {
             spare: None,
             away: Away::Nothing,
             transit: Transit::new(node.transit()),
+            breach: None,
             requests: 0,
             closing: None,
         }
@@ -269,6 +272,7 @@ impl Conversation {
     fn refuse(&mut self, node: &Node, problem: Problem, reply: &Reply) {
         let status = node.renderer().problem(problem, reply, &mut self.output);
         node.count(RequestKind::Other, status);
+        log::debug!("refused: {}", problem.code());
     }
 
     fn end_answer(&mut self, reply: &Reply) {
@@ -279,6 +283,7 @@ impl Conversation {
 
     fn close(&mut self, linger: bool) {
         self.http.close();
+        self.transit.hold(0);
         self.closing.get_or_insert(linger);
     }
 }

@@ -209,6 +209,10 @@ impl Node {
         Renderer { date: &self.date, now: self.now }
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.parts.settings
     }
@@ -267,6 +271,8 @@ impl Node {
         let parts = &mut self.parts;
         debug_assert_eq!(parts.owners.owner_of(operation.id), parts.here);
         let renderer = Renderer { date: &self.date, now: self.now };
+        let kind = frame::kind_of(&call.intent);
+        let id = operation.id;
         // The key was judged when the head came; a revocation since then counts.
         let outcome = if parts.replica.is_current(call.grant) {
             parts.shard.apply(self.now.moment, operation)
@@ -274,7 +280,9 @@ impl Node {
             Outcome::Refused(Refusal::KeyChanged)
         };
         let status = renderer.outcome(&outcome, &call.reply, out);
-        parts.metrics.request_answered(frame::kind_of(&call.intent), status.code());
+        // Tells sessions apart by a hash that is keyed for this process, and never by their ids.
+        log::debug!("{kind:?} {:08x}: {}", parts.owners.hasher().hash(id) >> 32, status.code());
+        parts.metrics.request_answered(kind, status.code());
     }
 
     fn ask_authority(&mut self, frame: Box<KeyFrame>) {
@@ -294,6 +302,7 @@ impl Node {
             }
         }
         while let Some((mut frame, outcome)) = authority.poll_answer() {
+            log::debug!("key of bucket {}: {outcome:?}", frame.operation.bucket);
             frame.outcome = Some(outcome);
             self.outbox.push_back((frame.sender, Mail::Reply(Parcel::Key(frame))));
         }

@@ -10,7 +10,7 @@ use super::super::frame::{Frame, KeyFrame, Parcel, Ticket};
 use super::super::node::Node;
 use super::{Away, Conversation, Next};
 use crate::api::{Call, Problem, Reply, SessionCall};
-use crate::http::{BodyLength, BodyPlan, ContinueDue, Event, INTERIM_CONTINUE, Persistence};
+use crate::http::{BodyLength, BodyPlan, ContinueDue, Event, INTERIM_CONTINUE, Persistence, Status};
 use crate::metrics::RequestKind;
 use crate::shard::Data;
 use crate::types::ShardId;
@@ -40,6 +40,9 @@ fn skippable(body: BodyLength) -> Option<usize> {
 impl Conversation {
     /// Judges and answers one request, or says what has to come before.
     pub(super) fn take_request(&mut self, node: &mut Node) -> Option<Next> {
+        if self.breach.is_some() {
+            return self.answer_breach(node);
+        }
         loop {
             match self.http.poll() {
                 Event::Head => match self.take_head(node) {
@@ -48,19 +51,36 @@ impl Conversation {
                     Taken::NotYet => return Some(self.send_run()),
                 },
                 Event::Body => return self.take_body(node),
+                Event::Refused(refused) => {
+                    self.breach = Some(refused);
+                    return self.answer_breach(node);
+                }
                 _ if self.run.is_some() => return Some(self.send_run()),
                 Event::Starved => return Some(self.starve(node)),
-                Event::Refused(refused) => {
-                    self.refuse(node, Problem::Protocol(refused), &Reply::closing());
-                    self.close(true);
-                    return None;
-                }
                 Event::Closed => {
                     self.close(false);
                     return None;
                 }
             }
         }
+    }
+
+    /// Answers a breach of the protocol, behind whatever is owed from before, and that was it.
+    fn answer_breach(&mut self, node: &Node) -> Option<Next> {
+        if self.run.is_some() {
+            return Some(self.send_run());
+        }
+        if let Some(refused) = self.breach.take() {
+            let problem = match refused.status() {
+                Status::ContentTooLarge => {
+                    Problem::TooLarge { limit: node.settings().payload_bytes_max() as u64, size: None }
+                }
+                _ => Problem::Protocol(refused),
+            };
+            self.refuse(node, problem, &Reply::closing());
+            self.close(true);
+        }
+        None
     }
 
     /// Judges a head. What must answer at once has to wait for the run before it.
@@ -108,7 +128,11 @@ impl Conversation {
 
     /// Answers a request whose body is complete, or hands it on.
     fn take_body(&mut self, node: &mut Node) -> Option<Next> {
-        match self.call.take() {
+        let mut call = self.call.take();
+        if let Some(call) = call.as_mut().filter(|_| node.is_draining()) {
+            call.reply_mut().persistence = Persistence::Close;
+        }
+        match call {
             None => {
                 self.finish_request();
                 None

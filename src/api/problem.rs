@@ -22,8 +22,8 @@ pub enum Problem {
     TooLarge {
         /// The limit, inclusive.
         limit: u64,
-        /// What was announced.
-        size: u64,
+        /// What was announced; none where the body came in chunks and was cut off.
+        size: Option<u64>,
     },
     /// X-Session-TTL is no whole number of seconds from 1 on.
     SessionTtl,
@@ -64,6 +64,14 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// The problem with a request that breaks the protocol, where bodies may have so many bytes.
+    pub fn of_refused(refused: Refused, payload_bytes_max: usize) -> Self {
+        match refused {
+            Refused::BodyTooLarge => Self::TooLarge { limit: payload_bytes_max as u64, size: None },
+            refused => Self::Protocol(refused),
+        }
+    }
+
     /// The status that it is answered with.
     pub fn status(self) -> Status {
         match self {

@@ -174,10 +174,15 @@ fn problem_body(problem: Problem) -> String {
     match problem {
         Problem::TooLarge { limit, size } => {
             body["limit"] = limit.into();
-            body["size"] = size.into();
+            if let Some(size) = size {
+                body["size"] = size.into();
+            }
         }
         Problem::Precondition(version) => body["current_etag"] = format!("\"{}\"", version.as_u64()).into(),
         _ => {}
     }
     body.to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use super::transit::Transit;
 use crate::api::{Call, Caller, KeyCall, Problem, Reply, SessionCall};
 use crate::http::{
     BodyLength, BodyPlan, Connection, ContinueDue, Event, INTERIM_CONTINUE, Limits, Persistence, Phase,
+    Refused,
 };
 use crate::metrics::RequestKind;
 use crate::shard::Data;
@@ -47,8 +48,12 @@ pub enum Next {
 #[derive(Debug)]
 enum Away {
     Nothing,
-    /// Sessions of this shard.
-    Sessions(ShardId),
+    /// Sessions of the shard `owner`.
+    Sessions {
+        owner: ShardId,
+        /// Whether the first answer that is awaited has no body, whatever it will be.
+        omits_body: bool,
+    },
     Key(KeyCall),
 }
 
@@ -66,6 +71,8 @@ pub struct Conversation {
     call: Option<Call>,
     /// The media type of that body.
     content_type: Vec<u8>,
+    /// A breach of the protocol behind the run: answered once the run is.
+    refused: Option<Refused>,
     /// Requests to this shard that leave together.
     run: Option<(ShardId, Box<Frame>)>,
     /// An empty frame with warm buffers.
@@ -88,6 +95,7 @@ impl Conversation {
             whole: 0,
             call: None,
             content_type: Vec::new(),
+            refused: None,
             run: None,
             spare: None,
             away: Away::Nothing,
@@ -139,7 +147,7 @@ impl Conversation {
     /// Another core has answered.
     pub fn take_answer(&mut self, node: &mut Node, parcel: Parcel) {
         match (std::mem::replace(&mut self.away, Away::Nothing), parcel) {
-            (Away::Sessions(owner), Parcel::Sessions(frame)) => self.take_frame(owner, frame),
+            (Away::Sessions { owner, .. }, Parcel::Sessions(frame)) => self.take_frame(owner, frame),
             (Away::Key(call), Parcel::Key(frame)) => {
                 let renderer = node.renderer();
                 let status = match &frame.outcome {
@@ -156,7 +164,7 @@ impl Conversation {
     /// The core that was to be asked has no room for more. Nothing was done.
     pub fn take_refusal(&mut self, node: &mut Node, parcel: Parcel) {
         match (std::mem::replace(&mut self.away, Away::Nothing), parcel) {
-            (Away::Sessions(owner), Parcel::Sessions(mut frame)) => {
+            (Away::Sessions { owner, .. }, Parcel::Sessions(mut frame)) => {
                 for _ in 0..frame.refuse_rest(Problem::Busy, &node.renderer()) {
                     node.count(RequestKind::Other, Problem::Busy.status());
                 }
@@ -172,8 +180,9 @@ impl Conversation {
 
     /// No answer came in time. What is owed from before goes out, then this, then the end.
     pub fn give_up(&mut self, node: &mut Node) {
-        self.away = Away::Nothing;
-        self.refuse(node, Problem::Unanswered, &Reply::closing());
+        let away = std::mem::replace(&mut self.away, Away::Nothing);
+        let omit_body = matches!(away, Away::Sessions { omits_body: true, .. });
+        self.refuse(node, Problem::Unanswered, &Reply { omit_body, ..Reply::closing() });
         self.close(true);
     }
 
@@ -186,7 +195,7 @@ impl Conversation {
             Phase::Idle | Phase::Answering | Phase::Done => false,
         };
         if self.closing.is_none() && is_awaited {
-            self.refuse(node, Problem::RequestTimeout, &Reply::closing());
+            self.refuse(node, Problem::RequestTimeout, &self.farewell());
         }
         self.close(true);
     }
@@ -221,17 +230,24 @@ impl Conversation {
     /// Judges and answers one request, or says what has to come before.
     fn take_request(&mut self, node: &mut Node) -> Option<Next> {
         loop {
-            match self.http.poll() {
+            let event = self.refused.take().map_or_else(|| self.http.poll(), Event::Refused);
+            match event {
                 Event::Head => match self.take_head(node) {
                     Taken::Refused => return None,
                     Taken::Accepted => {}
                     Taken::NotYet => return Some(self.send_run()),
                 },
                 Event::Body => return self.take_body(node),
-                _ if self.run.is_some() => return Some(self.send_run()),
+                event if self.run.is_some() => {
+                    if let Event::Refused(refused) = event {
+                        self.refused = Some(refused);
+                    }
+                    return Some(self.send_run());
+                }
                 Event::Starved => return Some(self.starve(node)),
                 Event::Refused(refused) => {
-                    self.refuse(node, Problem::Protocol(refused), &Reply::closing());
+                    let problem = Problem::of_refused(refused, node.settings().payload_bytes_max());
+                    self.refuse(node, problem, &self.farewell());
                     self.close(true);
                     return None;
                 }
@@ -298,8 +314,12 @@ impl Conversation {
                 self.call = Some(call);
                 Some(self.send_run())
             }
-            Some(Call::Settings(reply)) => {
-                let status = node.renderer().settings(node.settings(), &reply, &mut self.output);
+            Some(Call::Settings { grant, reply }) => {
+                let (renderer, out) = (node.renderer(), &mut self.output);
+                let status = match grant.is_none_or(|grant| node.is_current(grant)) {
+                    true => renderer.settings(node.settings(), &reply, out),
+                    false => renderer.problem(Problem::Unauthorized, &reply, out),
+                };
                 node.count(RequestKind::Settings, status);
                 self.finish_request();
                 self.end_answer(&reply);
@@ -348,7 +368,7 @@ impl Conversation {
     fn send_run(&mut self) -> Next {
         match self.run.take() {
             Some((owner, frame)) => {
-                self.away = Away::Sessions(owner);
+                self.away = Away::Sessions { owner, omits_body: frame.omits_body() };
                 Next::Ask(owner, Parcel::Sessions(frame))
             }
             None => Next::Write,
@@ -401,6 +421,12 @@ impl Conversation {
     fn refuse(&mut self, node: &Node, problem: Problem, reply: &Reply) {
         let status = node.renderer().problem(problem, reply, &mut self.output);
         node.count(RequestKind::Other, status);
+    }
+
+    /// The last answer, to a request that cannot be read to its end.
+    fn farewell(&self) -> Reply {
+        let omit_body = self.call.as_ref().is_some_and(|call| call.reply().omit_body);
+        Reply { omit_body, ..Reply::closing() }
     }
 
     fn end_answer(&mut self, reply: &Reply) {

@@ -62,6 +62,14 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// The problem with a request that breaks the protocol, where bodies may have so many bytes.
+    pub fn of_refused(refused: Refused, payload_bytes_max: usize) -> Self {
+        match refused {
+            Refused::BodyTooLarge => Self::TooLarge { limit: payload_bytes_max as u64, size: None },
+            refused => Self::Protocol(refused),
+        }
+    }
+
     /// The status that it is answered with.
     pub fn status(self) -> Status {
         match self {

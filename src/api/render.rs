@@ -227,3 +227,6 @@ fn json(body: &impl Serialize) -> Vec<u8> {
     debug_assert!(written.is_ok());
     written.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,8 +41,12 @@ pub enum Next {
 #[derive(Debug)]
 enum Away {
     Nothing,
-    /// Sessions of this shard.
-    Sessions(ShardId),
+    /// Sessions of the shard `owner`.
+    Sessions {
+        owner: ShardId,
+        /// Whether the first answer that is awaited has no body, whatever it will be.
+        omits_body: bool,
+    },
     Key(KeyCall),
 }
 
@@ -136,7 +140,7 @@ impl Conversation {
     /// Another core has answered.
     pub fn take_answer(&mut self, node: &mut Node, parcel: Parcel) {
         match (std::mem::replace(&mut self.away, Away::Nothing), parcel) {
-            (Away::Sessions(owner), Parcel::Sessions(frame)) => self.take_frame(owner, frame),
+            (Away::Sessions { owner, .. }, Parcel::Sessions(frame)) => self.take_frame(owner, frame),
             (Away::Key(call), Parcel::Key(frame)) => {
                 let renderer = node.renderer();
                 let status = match &frame.outcome {
@@ -153,7 +157,7 @@ impl Conversation {
     /// The core that was to be asked has no room for more. Nothing was done.
     pub fn take_refusal(&mut self, node: &mut Node, parcel: Parcel) {
         match (std::mem::replace(&mut self.away, Away::Nothing), parcel) {
-            (Away::Sessions(owner), Parcel::Sessions(mut frame)) => {
+            (Away::Sessions { owner, .. }, Parcel::Sessions(mut frame)) => {
                 for _ in 0..frame.refuse_rest(Problem::Busy, &node.renderer()) {
                     node.count(RequestKind::Other, Problem::Busy.status());
                 }
@@ -169,8 +173,9 @@ impl Conversation {
 
     /// No answer came in time. What is owed from before goes out, then this, then the end.
     pub fn give_up(&mut self, node: &mut Node) {
-        self.away = Away::Nothing;
-        self.refuse(node, Problem::Unanswered, &Reply::closing());
+        let away = std::mem::replace(&mut self.away, Away::Nothing);
+        let omit_body = matches!(away, Away::Sessions { omits_body: true, .. });
+        self.refuse(node, Problem::Unanswered, &Reply { omit_body, ..Reply::closing() });
         self.close(true);
     }
 
@@ -183,7 +188,7 @@ impl Conversation {
             Phase::Idle | Phase::Answering | Phase::Done => None,
         };
         if let Some(refused) = refused.filter(|_| self.closing.is_none()) {
-            self.refuse(node, Problem::Protocol(refused), &Reply::closing());
+            self.refuse(node, Problem::Protocol(refused), &self.farewell());
         }
         self.close(true);
     }
@@ -219,7 +224,7 @@ impl Conversation {
     fn send_run(&mut self) -> Next {
         match self.run.take() {
             Some((owner, frame)) => {
-                self.away = Away::Sessions(owner);
+                self.away = Away::Sessions { owner, omits_body: frame.omits_body() };
                 Next::Ask(owner, Parcel::Sessions(frame))
             }
             None => Next::Write,
@@ -273,6 +278,12 @@ impl Conversation {
         let status = node.renderer().problem(problem, reply, &mut self.output);
         node.count(RequestKind::Other, status);
         log::debug!("refused: {}", problem.code());
+    }
+
+    /// How the last answer is written, to a request that cannot be read to its end.
+    fn farewell(&self) -> Reply {
+        let omit_body = self.call.as_ref().is_some_and(|call| call.reply().omit_body);
+        Reply { omit_body, ..Reply::closing() }
     }
 
     fn end_answer(&mut self, reply: &Reply) {

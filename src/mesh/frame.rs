@@ -108,6 +108,11 @@ impl Frame {
         self.answered > 0 && self.has_more()
     }
 
+    /// Whether the answer that is due next has no body, whatever it will be.
+    pub(super) fn omits_body(&self) -> bool {
+        self.requests.get(self.answered).is_some_and(|request| request.call.reply.omit_body)
+    }
+
     /// How many requests it carries, answered or not.
     pub(super) fn len(&self) -> usize {
         self.requests.len()

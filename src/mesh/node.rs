@@ -15,7 +15,7 @@ use super::transit::TransitPool;
 use crate::api::{Judge, Problem, Renderer, SessionCall, Settings};
 use crate::http::{DateCache, Status};
 use crate::metrics::{CoreMetrics, RequestKind};
-use crate::registry::{Authority, Change, RegistryVersion, Replica};
+use crate::registry::{Authority, Change, Grant, RegistryVersion, Replica};
 use crate::shard::{Data, Operation, Outcome, Owners, Refusal, Shard};
 use crate::types::{ApiKeyBytes, Now, SessionId, ShardId};
 
@@ -207,6 +207,11 @@ impl Node {
     /// Writes responses as of now.
     pub(super) fn renderer(&self) -> Renderer<'_> {
         Renderer { date: &self.date, now: self.now }
+    }
+
+    /// Whether the key that was judged with the head is still good.
+    pub(super) fn is_current(&self, grant: Grant) -> bool {
+        self.parts.replica.is_current(grant)
     }
 
     pub(super) fn is_draining(&self) -> bool {

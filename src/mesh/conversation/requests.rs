@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use super::super::frame::{Frame, KeyFrame, Parcel, Ticket};
 use super::super::node::Node;
 use super::{Away, Conversation, Next};
-use crate::api::{Call, Problem, Reply, SessionCall};
-use crate::http::{BodyLength, BodyPlan, ContinueDue, Event, INTERIM_CONTINUE, Persistence, Status};
+use crate::api::{Call, Problem, SessionCall};
+use crate::http::{BodyLength, BodyPlan, ContinueDue, Event, INTERIM_CONTINUE, Persistence};
 use crate::metrics::RequestKind;
 use crate::shard::Data;
 use crate::types::ShardId;
@@ -71,13 +71,8 @@ impl Conversation {
             return Some(self.send_run());
         }
         if let Some(refused) = self.breach.take() {
-            let problem = match refused.status() {
-                Status::ContentTooLarge => {
-                    Problem::TooLarge { limit: node.settings().payload_bytes_max() as u64, size: None }
-                }
-                _ => Problem::Protocol(refused),
-            };
-            self.refuse(node, problem, &Reply::closing());
+            let problem = Problem::of_refused(refused, node.settings().payload_bytes_max());
+            self.refuse(node, problem, &self.farewell());
             self.close(true);
         }
         None
@@ -142,8 +137,12 @@ impl Conversation {
                 self.call = Some(call);
                 Some(self.send_run())
             }
-            Some(Call::Settings(reply)) => {
-                let status = node.renderer().settings(node.settings(), &reply, &mut self.output);
+            Some(Call::Settings { grant, reply }) => {
+                let (renderer, out) = (node.renderer(), &mut self.output);
+                let status = match grant.is_none_or(|grant| node.is_current(grant)) {
+                    true => renderer.settings(node.settings(), &reply, out),
+                    false => renderer.problem(Problem::Unauthorized, &reply, out),
+                };
                 node.count(RequestKind::Settings, status);
                 self.finish_request();
                 self.end_answer(&reply);

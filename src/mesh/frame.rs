@@ -2,8 +2,9 @@
 //!
 //! A frame leaves with the requests, is answered in order by the owner's core straight into
 //! its own output buffer, and goes home with it. The buffers stay with the frame, and the
-//! frame with its connection, so a forward allocates nothing once it is warm. Small data is
-//! copied into the frame and from there into the owner's memory; large data moves.
+//! frame with the core that sent it, so a forward allocates nothing once it is warm, and an
+//! idle connection holds none. Small data is copied into the frame and from there into the
+//! owner's memory; large data moves.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -3,13 +3,19 @@
 //! Without flags it fits the server that `cargo run --release` starts. Sizes are powers of
 //! 1,024 as in the server's configuration; a bare number is bytes or seconds.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
+use crate::pace::Rate;
+use crate::profile::{self, Profile};
+use crate::sizes::Sizes;
 use crate::workload::Mix;
+use crate::zipf::EXPONENT_MAX;
 
 /// Most bytes of a blob that can be asked for.
 const SIZE_MAX: usize = 64 * 1024 * 1024;
@@ -26,7 +32,13 @@ pub struct Args {
     /// A master key of the server, to make a bucket with
     #[arg(long, value_name = "KEY", default_value = "change-me-before-you-expose-me")]
     pub master_key: String,
-    /// Keep-alive connections, each with one request at a time
+    /// A named workload; flags win over it
+    #[arg(long, value_enum, conflicts_with = "profile_file")]
+    pub profile: Option<Profile>,
+    /// A workload of your own: a YAML file of `flag: value` lines; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub profile_file: Option<PathBuf>,
+    /// Keep-alive connections
     #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub connections: u32,
     /// How long to load, like 10s, 500ms or 2m
@@ -35,16 +47,47 @@ pub struct Args {
     /// Generator threads, each with an event loop of its own
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub cores: u32,
-    /// Bytes of data in a session, like 1kb
-    #[arg(long, value_name = "BYTES", default_value = "1kb", value_parser = parse_size)]
-    pub size: usize,
-    /// How often each operation is drawn, in parts of their sum
+    /// Requests a second, like 5000 or 20k/s, whatever the server answers (open loop); else as fast as it answers
+    #[arg(long, value_name = "N/s", value_parser = Rate::parse_fixed, overrides_with = "ramp")]
+    pub rate: Option<Rate>,
+    /// A rate that grows or falls evenly over the duration, like 1k..50k (open loop)
+    #[arg(long, value_name = "A..B", value_parser = Rate::parse_ramp, overrides_with = "rate")]
+    pub ramp: Option<Rate>,
+    /// Requests that leave together on a connection before their answers are read (closed loop)
+    #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with_all = ["rate", "ramp"],
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub pipeline: u32,
+    /// Bytes of data in a session: 1kb, uniform:200-4kb, or lognormal:2kb,1.0,256kb (median, sigma, max)
+    #[arg(long, value_name = "BYTES", default_value = "1kb")]
+    pub size: Sizes,
+    /// How often each operation is drawn, in parts of their sum; `bot` is a PUT that is never read
     #[arg(long, default_value = "read=80,update=10,create=5,delete=5")]
     pub mix: Mix,
-    /// Sessions that each connection makes before it draws from the mix
+    /// How unevenly users come: the exponent of Zipf's law, 0 for all alike
+    #[arg(long, value_name = "EXPONENT", default_value_t = 0.99, value_parser = parse_exponent)]
+    pub zipf: f64,
+    /// Of a hundred sessions made for users, how many are left behind with a short TTL
+    #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub abandoned: u32,
+    /// Of a hundred operations, how many use a session that other connections change at the same time
+    #[arg(long, value_name = "PERCENT", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub contested: u32,
+    /// Lets all short-lived sessions of so long a span fall due in the same second
+    #[arg(long, value_name = "DURATION", value_parser = parse_wave)]
+    pub wave: Option<Duration>,
+    /// Closes all connections at once every so often and makes them anew
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub storm: Option<Duration>,
+    /// Sessions a connection that are made before the load begins
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub sessions: u32,
-    /// Repeats the run that reported this seed; drawn if not given
+    /// The server's admin listener, for its own account of the load; tried where it usually is, if not given
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<Url>,
+    /// Passes a run although the generator was the bottleneck: for checking answers, not for figures
+    #[arg(long)]
+    pub allow_limited: bool,
+    /// Repeats the draws of the run that reported this seed; drawn if not given
     #[arg(long)]
     pub seed: Option<u64>,
     /// Writes the report as JSON there too; - is standard output, and the text then goes to standard error
@@ -56,8 +99,8 @@ pub struct Args {
     /// Ends after this many operations, if the duration has not ended it
     #[arg(long, hide = true)]
     pub operations: Option<u64>,
-    /// The own TTL of the short-lived sessions, in seconds
-    #[arg(long, hide = true, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    /// The own TTL of short-lived sessions, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub short_ttl: u32,
     /// How long an answer may stay out after the run's end
     #[arg(long, hide = true, default_value = "5s", value_parser = parse_duration)]
@@ -65,6 +108,32 @@ pub struct Args {
     /// Takes the epoll driver where io_uring would be there
     #[arg(long, hide = true)]
     pub epoll: bool,
+}
+
+impl Args {
+    /// Reads the command line, and the profile that it names; its first word is the command's name.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut words: Vec<OsString> = words.into_iter().collect();
+        let given = Self::try_parse_from(&words)?;
+        let flags = match (given.profile, &given.profile_file) {
+            (Some(profile), _) => profile.flags(),
+            (None, Some(path)) => profile::read_file(path),
+            (None, None) => return Ok(given),
+        };
+        let flags = flags.map_err(|error| Self::command().error(ErrorKind::ValueValidation, error))?;
+        // In front of the given ones, so that those win.
+        words.splice(1..1, flags.into_iter().map(OsString::from));
+        Self::try_parse_from(&words)
+    }
+
+    /// The open loop's rate; none for a closed loop.
+    pub fn rate(&self) -> Option<Rate> {
+        debug_assert!(
+            self.rate.is_none() || self.ramp.is_none(),
+            "the later one of both overrides the other"
+        );
+        self.rate.or(self.ramp)
+    }
 }
 
 /// Where the JSON report goes.
@@ -180,6 +249,16 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
+fn parse_exponent(text: &str) -> Result<f64, ArgError> {
+    let exponent = text.parse::<f64>().ok().filter(|exponent| (0.0..=EXPONENT_MAX).contains(exponent));
+    exponent.ok_or(ArgError("write it like 0.99, from 0 to 3"))
+}
+
+fn parse_wave(text: &str) -> Result<Duration, ArgError> {
+    let wave = parse_duration(text)?;
+    if wave < Duration::from_secs(1) { Err(ArgError("a wave takes a second or more")) } else { Ok(wave) }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     let form = ArgError("write it like 10s, 500ms or 2m");
     let (number, unit) = split_unit(text).ok_or(form)?;
@@ -192,7 +271,8 @@ fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     if span.is_zero() { Err(ArgError("it takes more than no time")) } else { Ok(span) }
 }
 
-fn parse_size(text: &str) -> Result<usize, ArgError> {
+/// A number of bytes, in powers of 1,024.
+pub fn parse_size(text: &str) -> Result<usize, ArgError> {
     let form = ArgError("write it like 100, 1kb or 1mb");
     let (number, unit) = split_unit(text).ok_or(form)?;
     let factor = match unit {

@@ -14,7 +14,7 @@ use crate::rng::{GAMMA, mix};
 const MAGIC: [u8; 4] = *b"SSHb";
 
 /// Bytes of the name; shorter blobs carry none.
-const NAME_LEN: usize = 24;
+pub const NAME_LEN: usize = 24;
 
 /// Bytes of a word.
 const WORD_LEN: usize = 8;
@@ -90,6 +90,11 @@ impl Blob {
             None if bytes.len() == self.len => Ok(()),
             at => Err(self.recognise(bytes, at.unwrap_or(bytes.len().min(self.len)))),
         }
+    }
+
+    /// The version that bytes with a name say they are of, whatever else is in them.
+    pub fn version_in(bytes: &[u8]) -> Option<u32> {
+        read_name(bytes).map(|(_, _, version)| version)
     }
 
     /// The first byte that differs within the length that both have.

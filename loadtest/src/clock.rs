@@ -53,6 +53,13 @@ impl Span {
     }
 }
 
+/// The CPU time that this thread has used.
+pub fn cpu_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    // Never negative: it counts from the thread's start.
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+}
+
 /// The run's clock; its copies share one start.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {

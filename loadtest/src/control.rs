@@ -38,6 +38,16 @@ pub enum RunError {
         /// What the socket said.
         source: io::Error,
     },
+    /// The admin listener that was named gives no metrics.
+    #[error(
+        "cannot read the metrics of {url}: {source}; name the server's admin.listen with --admin, or leave it out"
+    )]
+    Admin {
+        /// The admin listener.
+        url: String,
+        /// What the socket said.
+        source: io::Error,
+    },
     /// What answers there is no Seshun.
     #[error("{url} does not answer as Seshun does: {reason}; is another program listening there?")]
     Foreign {

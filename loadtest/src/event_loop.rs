@@ -43,6 +43,11 @@ impl EventLoop {
         self.name
     }
 
+    /// Whether it is io_uring.
+    pub fn is_ring(&self) -> bool {
+        matches!(self.runtime, Driven::Ring(_))
+    }
+
     /// Runs `task` to its end, and with it all tasks that it spawned as far as they come.
     pub fn block_on<F: Future>(&mut self, task: F) -> F::Output {
         match &mut self.runtime {

@@ -50,10 +50,16 @@ pub fn deleted(answer: &Answer<'_>) -> Result<(), Wrong> {
     empty(answer)
 }
 
-/// Judges a 404 beyond its status.
-pub fn absent(answer: &Answer<'_>) -> Result<(), Wrong> {
+/// Judges a 404, or another refusal, beyond its status.
+pub fn refused(answer: &Answer<'_>) -> Result<(), Wrong> {
     media_type(answer, "application/problem+json")?;
     if answer.head.promised.no_store { Ok(()) } else { Err(Wrong::MissingField("Cache-Control")) }
+}
+
+/// Judges a 412 beyond its status; gives the number of the current ETag.
+pub fn precondition(answer: &Answer<'_>) -> Result<u64, Wrong> {
+    refused(answer)?;
+    present(answer.head.etag, "ETag")
 }
 
 /// Judges what every answer about a live session carries; gives the number of its ETag.

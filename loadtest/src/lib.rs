@@ -1,23 +1,39 @@
 //! A load harness for Seshun that knows only the wire.
 //!
-//! It makes a bucket, loads the server over keep-alive connections in a closed loop,
-//! checks every answer to the byte, and removes the bucket's key. `workload` picks what to
-//! do, `ledger` knows what must come back, `wire` speaks HTTP; these three are pure.
-//! `client` and `control` do the I/O, and nothing here shares code with the server.
+//! It makes a bucket, loads the server over keep-alive connections, as fast as it answers
+//! or at a rate of its own, checks every answer to the byte, and removes the bucket's key.
+//! `workload` picks what to do, `pace` when, `ledger` knows what must come back, `wire`
+//! speaks HTTP; these are pure. `client`, `control` and `scrape` do the I/O, and nothing
+//! here shares code with the server.
 
 pub mod args;
 pub mod blob;
 mod client;
 pub mod clock;
+mod contest;
 pub mod control;
+mod core;
+pub mod effort;
 mod event_loop;
+mod gate;
+mod generate;
 mod judge;
 pub mod ledger;
+pub mod live;
+pub mod pace;
+pub mod profile;
 pub mod report;
 pub mod rng;
 pub mod run;
+pub mod scrape;
+pub mod series;
 pub mod session;
+pub mod sizes;
+mod slots;
 pub mod stats;
+pub mod step;
+mod timer;
 pub mod verdict;
 pub mod wire;
 pub mod workload;
+pub mod zipf;

@@ -1,7 +1,7 @@
 //! The command: flags in, a report and an exit code out.
 //!
-//! 0 if every answer was right, 1 after a wrong one, 2 if the run could not take place or
-//! did nothing. An interrupt ends the run early, with a report; a second one at once.
+//! 0 if every answer was right, 1 after a wrong one, 2 if the run could not take place, did
+//! nothing, or measured the generator instead of the server. An interrupt ends the run early, with a report; a second one at once.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::Parser;
 use loadtest::args::{Args, JsonTarget};
+use loadtest::live::{Live, Standing};
 use loadtest::report::Report;
-use loadtest::run::{Standing, run};
+use loadtest::run::run;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -23,7 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const COULD_NOT_RUN: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let stopped = Arc::new(AtomicBool::new(false));
     let ran = end_on_signals(&stopped)
         .map_err(|error| format!("cannot take signals: {error}"))
@@ -49,19 +49,11 @@ fn end_on_signals(stopped: &Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells how the run goes on a line that is written over, if somebody is there to see it.
+/// Shows how the run goes on.
 fn teller() -> impl FnMut(Standing) {
-    let seen = io::stderr().is_terminal();
-    let mut before = 0;
-    move |Standing { elapsed, answers, wrong }| {
-        if seen {
-            let seconds = elapsed.as_secs();
-            let fresh = answers.saturating_sub(before);
-            before = answers;
-            // A line of progress that cannot be written is no loss.
-            let _ = write!(io::stderr(), "\r{seconds:>4} s  {fresh:>8} answers/s  {wrong} wrong \r");
-        }
-    }
+    let mut live = Live::new(io::stderr(), io::stderr().is_terminal());
+    // A view that cannot be drawn is no loss.
+    move |standing| drop(live.show(&standing))
 }
 
 fn print(report: &Report, json: Option<&JsonTarget>) -> io::Result<()> {

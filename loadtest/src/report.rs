@@ -2,16 +2,23 @@
 //!
 //! [`Report`] is the JSON object, field by field: names and units are stable as long as
 //! [`Report::format`] stays the same, and new fields may come. Latencies are in
-//! microseconds and hold from before a request's first byte to after its answer's last.
-//! The text says the same in a table, wrong answers last.
+//! microseconds and hold to after an answer's last byte: in a closed loop from before its
+//! request's first byte, in an open loop from the moment that the request was meant to leave.
+//! `text` says the same for people.
+
+mod text;
 
 use std::io::{self, Write};
-use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::args::Args;
-use crate::stats::{Count, Kind, Latency, Tally};
+use crate::effort::Generator;
+use crate::pace::Rate;
+use crate::scrape::ServerSide;
+use crate::series::Row;
+use crate::stats::{Count, Kind, Latency, Percentiles, Tally};
 use crate::workload::Mix;
 
 /// The version of the JSON object.
@@ -29,6 +36,8 @@ pub enum Conclusion {
     NothingDone,
     /// All answers were right, but connections could not be made or kept.
     Incomplete,
+    /// All answers were right, but the generator was the bottleneck: the figures are its own.
+    GeneratorLimited,
 }
 
 impl Conclusion {
@@ -37,7 +46,7 @@ impl Conclusion {
         match self {
             Self::Passed => 0,
             Self::WrongAnswers => 1,
-            Self::NothingDone | Self::Incomplete => 2,
+            Self::NothingDone | Self::Incomplete | Self::GeneratorLimited => 2,
         }
     }
 }
@@ -51,7 +60,7 @@ pub struct Report {
     pub conclusion: Conclusion,
     /// What was asked for.
     pub config: Config,
-    /// Seconds from the start to the last answer.
+    /// Seconds from the start of measuring to the last answer.
     pub elapsed_s: f64,
     /// Sums over all operations.
     pub totals: Totals,
@@ -63,6 +72,29 @@ pub struct Report {
     pub wrong: Vec<WrongRow>,
     /// Refusals and errors of this side by kind, in alphabetical order.
     pub errors: Vec<ErrorRow>,
+    /// What the generator itself took, and why the run is no measurement, if it is none.
+    pub generator: Generator,
+    /// What the server says of itself; none where its admin listener was not to be reached.
+    pub server: Option<ServerSide>,
+    /// The load second by second, the making of the sessions and the sweep left out.
+    pub series: Vec<Row>,
+}
+
+/// What a run's threads found.
+#[derive(Debug)]
+pub struct Found {
+    /// The run's seed.
+    pub seed: u64,
+    /// What the event loops were built on.
+    pub driver: &'static str,
+    /// All cores' counts.
+    pub tally: Tally,
+    /// What the generator took.
+    pub generator: Generator,
+    /// What the server says.
+    pub server: Option<ServerSide>,
+    /// The seconds of the load.
+    pub series: Vec<Row>,
 }
 
 /// What a run was asked to do.
@@ -70,7 +102,9 @@ pub struct Report {
 pub struct Config {
     /// The server.
     pub url: String,
-    /// Connections, each with one request at a time.
+    /// The named workload, if one was asked for.
+    pub profile: Option<String>,
+    /// Connections.
     pub connections: u32,
     /// Generator threads.
     pub cores: u32,
@@ -78,9 +112,19 @@ pub struct Config {
     pub driver: &'static str,
     /// Seconds that the run was to last.
     pub duration_s: f64,
-    /// Bytes of a blob.
+    /// `closed`: requests leave when answers come. `open`: requests leave at a rate.
+    pub load: &'static str,
+    /// The open loop's rate.
+    pub rate: Option<Rate>,
+    /// Requests that leave together on a connection.
+    pub pipeline: u32,
+    /// Bytes of the longest blob.
     pub size_bytes: usize,
-    /// Sessions that each connection made first.
+    /// The law of the blobs' sizes, as `--size` takes it.
+    pub size: String,
+    /// The exponent of Zipf's law over the users.
+    pub zipf: f64,
+    /// Sessions a connection that were made first.
     pub sessions: u32,
     /// Parts of each operation.
     pub mix: Mix,
@@ -99,8 +143,14 @@ pub struct Totals {
     pub borderline: u64,
     /// Wrong answers and lost connections.
     pub wrong: u64,
+    /// Sessions made before measuring began.
+    pub filled: u64,
     /// Sessions removed after the run, not measured.
     pub swept: u64,
+    /// Requests of an open loop that never left, because no connection came free in time.
+    pub dropped: u64,
+    /// Connections closed and made anew on purpose.
+    pub reconnects: u64,
     /// Bytes of the requests that were answered.
     pub sent_bytes: u64,
     /// Bytes of the answers.
@@ -129,21 +179,9 @@ pub struct OperationRow {
     pub per_s: f64,
     /// Latencies; all 0 where there was no answer.
     pub latency_us: Percentiles,
-}
-
-/// Latencies that so many percent of the answers kept to, in microseconds.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub struct Percentiles {
-    /// Half of them.
-    pub p50: f64,
-    /// 90 %.
-    pub p90: f64,
-    /// 99 %.
-    pub p99: f64,
-    /// 99.9 %.
-    pub p99_9: f64,
-    /// All of them.
-    pub max: f64,
+    /// In an open loop, the same counted from when requests left: what they would have looked
+    /// like to a generator that waits for the server.
+    pub service_us: Option<Percentiles>,
 }
 
 /// One kind of wrong answer.
@@ -167,38 +205,34 @@ pub struct ErrorRow {
 }
 
 impl Report {
-    /// The report of what `tally` counted within `elapsed`.
-    pub fn new(args: &Args, seed: u64, driver: &'static str, elapsed: Duration, tally: &Tally) -> Self {
+    /// The report of what was found.
+    pub fn new(args: &Args, found: &Found) -> Self {
+        let tally = &found.tally;
         // A run without an answer lasted no time, and nothing a second is still nothing.
-        let elapsed_s = elapsed.as_secs_f64();
+        let elapsed_s = tally.elapsed().as_secs_f64();
         let per_s = |count: u64| if elapsed_s > 0.0 { count as f64 / elapsed_s } else { 0.0 };
-        let mut all = Latency::new();
-        let row = |name, latency: &Latency| OperationRow {
-            name,
-            count: latency.count(),
-            per_s: per_s(latency.count()),
-            latency_us: Percentiles::of(latency),
-        };
-        let mut operations = Vec::with_capacity(Kind::ALL.len() + 1);
-        for kind in Kind::ALL {
-            all.merge(tally.latency(kind));
-            operations.push(row(kind.name(), tally.latency(kind)));
+        let mut operations = operations(tally, args.rate().is_some());
+        for row in &mut operations {
+            row.per_s = per_s(row.count);
         }
-        operations.push(row("all", &all));
+        let answers = tally.answer_count();
         Self {
             format: FORMAT,
-            conclusion: conclude(tally),
-            config: Config::of(args, seed, driver),
+            conclusion: conclude(found, args.allow_limited),
+            config: Config::of(args, found.seed, found.driver),
             elapsed_s,
-            totals: Totals::of(tally, all.count()),
+            totals: Totals::of(tally, answers),
             rates: Rates {
-                answers_per_s: per_s(all.count()),
+                answers_per_s: per_s(answers),
                 sent_bytes_per_s: per_s(tally.sent_bytes),
                 received_bytes_per_s: per_s(tally.received_bytes),
             },
             operations,
             wrong: tally.wrong.iter().map(|(kind, wrong)| WrongRow::of(kind, wrong)).collect(),
             errors: tally.errors.iter().map(|(&kind, &count)| ErrorRow { kind, count }).collect(),
+            generator: found.generator.clone(),
+            server: found.server,
+            series: found.series.clone(),
         }
     }
 
@@ -207,79 +241,45 @@ impl Report {
         serde_json::to_writer_pretty(&mut *out, self)?;
         writeln!(out)
     }
+}
 
-    /// Writes the text.
-    pub fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
-        let Config { url, connections, cores, driver, size_bytes, mix, seed, .. } = &self.config;
-        let Mix { read, update, create, delete } = mix;
-        writeln!(out, "{url}: {connections} connections from {cores} core(s), {driver}")?;
-        writeln!(
-            out,
-            "{size_bytes} bytes, read={read},update={update},create={create},delete={delete}, --seed {seed}, \
-             {:.2} s",
-            self.elapsed_s,
-        )?;
-        writeln!(
-            out,
-            "\n{:<9}{:>10}{:>11}  {:>9}{:>9}{:>9}{:>9}{:>10}",
-            "", "answers", "a second", "p50 us", "p90", "p99", "p99.9", "max",
-        )?;
-        for row in &self.operations {
-            let Percentiles { p50, p90, p99, p99_9, max } = row.latency_us;
-            writeln!(
-                out,
-                "{:<9}{:>10}{:>11.0}  {p50:>9.1}{p90:>9.1}{p99:>9.1}{p99_9:>9.1}{max:>10.1}",
-                row.name, row.count, row.per_s,
-            )?;
-        }
-        self.write_sums(out)?;
-        self.write_conclusion(out)
+/// One row a kind, and one for all; without rates.
+fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
+    let row = |name, latency: &Latency, service: &Latency| OperationRow {
+        name,
+        count: latency.count(),
+        per_s: 0.0,
+        latency_us: Percentiles::of(latency),
+        service_us: open.then(|| Percentiles::of(service)),
+    };
+    let (mut latency, mut service) = (Latency::new(), Latency::new());
+    let mut rows = Vec::with_capacity(Kind::ALL.len() + 1);
+    for kind in Kind::ALL {
+        latency.merge(tally.latency(kind));
+        service.merge(tally.service(kind));
+        rows.push(row(kind.name(), tally.latency(kind), tally.service(kind)));
     }
-
-    fn write_sums(&self, out: &mut impl Write) -> io::Result<()> {
-        let megabytes = |bytes: f64| bytes / (1024.0 * 1024.0);
-        let (totals, rates) = (&self.totals, &self.rates);
-        writeln!(
-            out,
-            "\nsent {:.1} mb ({:.1} mb/s), received {:.1} mb ({:.1} mb/s); borderline {}, swept {}",
-            megabytes(totals.sent_bytes as f64),
-            megabytes(rates.sent_bytes_per_s),
-            megabytes(totals.received_bytes as f64),
-            megabytes(rates.received_bytes_per_s),
-            totals.borderline,
-            totals.swept,
-        )?;
-        for ErrorRow { kind, count } in &self.errors {
-            writeln!(out, "{kind}: {count}")?;
-        }
-        Ok(())
-    }
-
-    fn write_conclusion(&self, out: &mut impl Write) -> io::Result<()> {
-        for WrongRow { kind, count, examples } in &self.wrong {
-            writeln!(out, "WRONG {kind}: {count}")?;
-            for example in examples {
-                writeln!(out, "  {example}")?;
-            }
-        }
-        match self.conclusion {
-            Conclusion::Passed => writeln!(out, "every answer was right"),
-            Conclusion::WrongAnswers => writeln!(out, "{} WRONG", self.totals.wrong),
-            Conclusion::NothingDone => writeln!(out, "nothing was done: no answer was right"),
-            Conclusion::Incomplete => writeln!(out, "incomplete: connections could not be made or kept"),
-        }
-    }
+    rows.push(row("all", &latency, &service));
+    rows
 }
 
 impl Config {
     fn of(args: &Args, seed: u64, driver: &'static str) -> Self {
         Self {
             url: args.url.to_string(),
+            profile: args
+                .profile
+                .and_then(|profile| profile.to_possible_value().map(|value| value.get_name().to_owned())),
             connections: args.connections,
             cores: args.cores.min(args.connections),
             driver,
             duration_s: args.duration.as_secs_f64(),
-            size_bytes: args.size,
+            load: if args.rate().is_some() { "open" } else { "closed" },
+            rate: args.rate(),
+            pipeline: args.pipeline,
+            size_bytes: args.size.max(),
+            size: args.size.to_string(),
+            zipf: args.zipf,
             sessions: args.sessions,
             mix: args.mix,
             seed: seed.to_string(),
@@ -289,20 +289,18 @@ impl Config {
 
 impl Totals {
     fn of(tally: &Tally, answers: u64) -> Self {
-        let Tally { right, borderline, swept, sent_bytes, received_bytes, .. } = *tally;
-        debug_assert!(borderline <= right, "borderline answers are right ones");
-        Self { answers, right, borderline, wrong: tally.wrong_count(), swept, sent_bytes, received_bytes }
-    }
-}
-
-impl Percentiles {
-    fn of(latency: &Latency) -> Self {
+        debug_assert!(tally.borderline <= tally.right, "borderline answers are right ones");
         Self {
-            p50: latency.at_quantile_us(0.5),
-            p90: latency.at_quantile_us(0.9),
-            p99: latency.at_quantile_us(0.99),
-            p99_9: latency.at_quantile_us(0.999),
-            max: latency.max_us(),
+            answers,
+            right: tally.right,
+            borderline: tally.borderline,
+            wrong: tally.wrong_count(),
+            filled: tally.filled,
+            swept: tally.swept,
+            dropped: tally.dropped,
+            reconnects: tally.reconnects,
+            sent_bytes: tally.sent_bytes,
+            received_bytes: tally.received_bytes,
         }
     }
 }
@@ -313,13 +311,16 @@ impl WrongRow {
     }
 }
 
-fn conclude(tally: &Tally) -> Conclusion {
+fn conclude(found: &Found, allow_limited: bool) -> Conclusion {
+    let tally = &found.tally;
     if tally.wrong_count() > 0 {
         Conclusion::WrongAnswers
     } else if tally.right == 0 {
         Conclusion::NothingDone
     } else if tally.errors.contains_key("connections_given_up") {
         Conclusion::Incomplete
+    } else if found.generator.limited.is_some() && !allow_limited {
+        Conclusion::GeneratorLimited
     } else {
         Conclusion::Passed
     }

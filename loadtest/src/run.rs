@@ -2,13 +2,9 @@
 //!
 //! Each thread has an event loop and its share of the connections; they share nothing but
 //! the flag that ends the run early. A connection whose answer never comes is given up
-//! after the run's end, so a run always ends: its duration, the sweep and the answer
-//! time-out are the longest that it takes.
+//! after the run's end, so a run always ends: making the sessions, its duration, the sweep
+//! and the answer time-out are the longest that it takes.
 
-use std::cell::{Cell, RefCell};
-use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -16,55 +12,34 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::args::Args;
-use crate::client::{Connection, Progress, SWEEP_MAX, Shared, Waiting};
+use crate::args::{Args, Url};
 use crate::clock::{Clock, Moment};
 use crate::control::{Bucket, Control, RunError};
-use crate::event_loop::EventLoop;
-use crate::ledger::Ledger;
-use crate::report::Report;
+use crate::core::{Plan, Progress};
+use crate::effort::{Effort, Generator};
+use crate::generate::{Assignment, Outcome, Told, generate};
+use crate::live::Standing;
+use crate::report::{Found, Report};
 use crate::rng::Rng;
+use crate::scrape::Probe;
+use crate::series::{Row, Series};
 use crate::session::Terms;
 use crate::stats::Tally;
-use crate::verdict::Wrong;
 use crate::wire::RequestWriter;
-use crate::workload::Workload;
 
-/// How often the progress is told.
-const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
+/// How often it is told how the run goes on, where no second is handed in.
+const PROGRESS_PERIOD: Duration = Duration::from_millis(1100);
 
-/// How a run goes on, told about once a second.
-#[derive(Clone, Copy, Debug)]
-pub struct Standing {
-    /// Since the run began.
-    pub elapsed: Duration,
-    /// Answers so far.
-    pub answers: u64,
-    /// Wrong ones so far, lost connections included.
-    pub wrong: u64,
-}
+/// Where a server's admin listener is unless it is told otherwise.
+const ADMIN_URL: &str = "http://127.0.0.1:8386";
 
-/// What a generator thread is told. It can be sent to the thread.
-#[derive(Clone)]
-struct Assignment {
-    thread: usize,
-    args: Arc<Args>,
-    seed: u64,
-    clock: Clock,
-    stop_at: Moment,
-    remote_addr: SocketAddr,
-    terms: Terms,
-    writer: RequestWriter,
-    stopped: Arc<AtomicBool>,
-    progress: Arc<Progress>,
-}
-
-/// What a generator thread has to tell.
-struct Outcome {
+/// What all threads have told.
+struct Gathered {
     tally: Tally,
     driver: &'static str,
+    efforts: Vec<Effort>,
+    rows: Vec<Row>,
 }
 
 /// Loads the server as `args` ask for, or until `stopped` is set, and reports.
@@ -76,190 +51,152 @@ pub fn run(
     let mut drawn = Rng::new(draw_seed());
     let seed = args.seed.unwrap_or_else(|| drawn.bits());
     let control = Control::new(&args.url, &args.master_key)?;
+    // The clock starts before all; measuring starts later, on each core by itself.
+    let clock = Clock::started();
+    let probe = start_probe(args, clock)?;
     let bucket = control.make_bucket(&mut drawn)?;
-    let outcome = load(args, seed, (&control, &bucket), stopped, &mut tell);
+    let outcome = load(args, (seed, clock), (&control, &bucket, probe), stopped, &mut tell);
     // The key goes whatever became of the run.
     let removed = control.remove_bucket(&bucket);
-    let (mut tally, elapsed, driver) = outcome?;
+    let mut found = outcome?;
     match removed {
         Ok(true) => {}
-        Ok(false) => tally.wrong("key_not_removed", || format!("DELETE /api-key/{}", bucket.name)),
-        Err(error) => tally.wrong("key_not_removed", || error.to_string()),
+        Ok(false) => found.tally.wrong("key_not_removed", || format!("DELETE /api-key/{}", bucket.name)),
+        Err(error) => found.tally.wrong("key_not_removed", || error.to_string()),
     }
-    Ok(Report::new(args, seed, driver, elapsed, &tally))
+    Ok(Report::new(args, &found))
 }
 
 fn load(
     args: &Args,
-    seed: u64,
-    (control, bucket): (&Control, &Bucket),
+    (seed, clock): (u64, Clock),
+    (control, bucket, mut probe): (&Control, &Bucket, Option<Probe>),
     stopped: &Arc<AtomicBool>,
     tell: &mut impl FnMut(Standing),
-) -> Result<(Tally, Duration, &'static str), RunError> {
+) -> Result<Found, RunError> {
     let terms = terms(args, seed, control, bucket)?;
     raise_descriptor_limit();
-    // The clock starts after the control requests: they are no part of the load.
-    let clock = Clock::started();
+    let cores = args.cores.min(args.connections);
     let first = Assignment {
-        thread: 0,
+        index: 0,
         args: Arc::new(args.clone()),
         seed,
         clock,
-        stop_at: clock.now().after(args.duration),
-        remote_addr: control.remote_addr(),
+        plan: plan(args, control, cores),
         terms,
         writer: RequestWriter::new(args.url.host(), &bucket.name, &bucket.key),
         stopped: Arc::clone(stopped),
         progress: Arc::default(),
     };
-    let threads = args.cores.min(args.connections) as usize;
-    let (sender, outcomes) = channel();
-    let progress: Vec<_> = (0..threads).map(|thread| start_thread(&first, thread, &sender)).collect();
+    let (sender, told) = channel();
+    let progress: Vec<_> = (0..cores).map(|index| start_thread(&first, index, &sender)).collect();
     drop(sender);
-    let standing = || Standing {
-        elapsed: clock.now().since(Moment::default()),
-        answers: progress.iter().map(|core| core.answers.load(Ordering::Relaxed)).sum(),
-        wrong: progress.iter().map(|core| core.wrong.load(Ordering::Relaxed)).sum(),
-    };
-    let (tally, driver) = gather(&outcomes, stopped, || tell(standing()))?;
-    let elapsed = tally.last.since(Moment::default());
-    Ok((tally, elapsed, driver))
+    let answers = || progress.iter().map(|core| core.answers.load(Ordering::Relaxed)).sum();
+    let wrong = || progress.iter().map(|core| core.wrong.load(Ordering::Relaxed)).sum();
+    let mut asked = 0;
+    let gathered = gather(&told, cores as usize, stopped, |row| {
+        let elapsed = clock.now().since(Moment::default());
+        if let Some(probe) = probe.as_mut().filter(|_| row.is_some()) {
+            // Before the page is read, so that it has all of these.
+            asked = answers();
+            probe.sample(clock.now());
+        }
+        tell(Standing { elapsed, duration: args.duration, answers: answers(), wrong: wrong(), row });
+    })?;
+    let Gathered { tally, driver, efforts, rows } = gathered;
+    let server = probe.and_then(|probe| probe.conclude(asked));
+    let lag = args.rate().map(|_| &tally.lag);
+    let generator = Generator::new(&efforts, tally.answer_count(), lag);
+    Ok(Found { seed, driver, tally, generator, server, series: rows })
+}
+
+fn plan(args: &Args, control: &Control, cores: u32) -> Plan {
+    Plan {
+        remote_addr: control.remote_addr(),
+        duration: args.duration,
+        pipeline: u64::from(args.pipeline),
+        rate: args.rate(),
+        storm: args.storm,
+        cores,
+    }
+}
+
+/// The server's own account: asked for where it was named, tried where it was not.
+fn start_probe(args: &Args, clock: Clock) -> Result<Option<Probe>, RunError> {
+    match &args.admin {
+        Some(url) => {
+            let failed = |source| RunError::Admin { url: url.to_string(), source };
+            Probe::start(url, true, clock.now()).map(Some).map_err(failed)
+        }
+        None => {
+            let usual = ADMIN_URL.parse::<Url>().ok();
+            Ok(usual.and_then(|url| Probe::start(&url, false, clock.now()).ok()))
+        }
+    }
 }
 
 /// Starts a generator thread and gives what it will show of its progress.
-fn start_thread(
-    first: &Assignment,
-    thread: usize,
-    sender: &Sender<Result<Outcome, RunError>>,
-) -> Arc<Progress> {
+fn start_thread(first: &Assignment, index: u32, sender: &Sender<Told>) -> Arc<Progress> {
     let progress = Arc::<Progress>::default();
-    let assignment = Assignment { thread, progress: Arc::clone(&progress), ..first.clone() };
+    let assignment = Assignment { index, progress: Arc::clone(&progress), ..first.clone() };
     let sender = sender.clone();
     thread::spawn(move || {
+        let outcome = generate(&assignment, &sender);
         // The receiver has gone only if another thread failed, and then nobody waits for this one.
-        let _ = sender.send(run_thread(&assignment));
+        let _ = sender.send(Told::Finished(outcome.map(Box::new)));
     });
     progress
 }
 
 /// Merges what the threads tell until none is left; a thread that fails ends the run of all.
 fn gather(
-    outcomes: &Receiver<Result<Outcome, RunError>>,
+    told: &Receiver<Told>,
+    cores: usize,
     stopped: &AtomicBool,
-    mut tell: impl FnMut(),
-) -> Result<(Tally, &'static str), RunError> {
-    let mut tally = Tally::default();
-    let mut driver = "none";
+    mut tell: impl FnMut(Option<Row>),
+) -> Result<Gathered, RunError> {
+    let mut gathered =
+        Gathered { tally: Tally::default(), driver: "none", efforts: Vec::new(), rows: Vec::new() };
+    let mut series = Series::new(cores);
     let mut failed = None;
     loop {
-        match outcomes.recv_timeout(PROGRESS_PERIOD) {
-            Ok(Ok(outcome)) => {
-                tally.merge(outcome.tally);
-                driver = outcome.driver;
+        match told.recv_timeout(PROGRESS_PERIOD) {
+            Ok(Told::Second { number, span, second }) => {
+                if let Some(row) = series.hand_in(number, span, &second) {
+                    tell(Some(row));
+                }
             }
-            Ok(Err(error)) => {
+            Ok(Told::Finished(Ok(outcome))) => gathered.take(*outcome),
+            Ok(Told::Finished(Err(error))) => {
                 stopped.store(true, Ordering::Relaxed);
                 failed = Some(error);
             }
-            Err(RecvTimeoutError::Timeout) => tell(),
+            Err(RecvTimeoutError::Timeout) => tell(None),
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    failed.map_or(Ok((tally, driver)), Err)
+    gathered.rows = series.into_rows();
+    failed.map_or(Ok(gathered), Err)
 }
 
-fn run_thread(assignment: &Assignment) -> Result<Outcome, RunError> {
-    let failed = |what| move |source| RunError::Thread { thread: assignment.thread, what, source };
-    pin(assignment).map_err(failed("pinning it to its CPU"))?;
-    let mut event_loop =
-        EventLoop::build(assignment.args.epoll).map_err(failed("building its event loop"))?;
-    let driver = event_loop.name();
-    let shared = Rc::new(Shared {
-        clock: assignment.clock,
-        remote_addr: assignment.remote_addr,
-        writer: assignment.writer.clone(),
-        stop_at: assignment.stop_at,
-        stopped: Arc::clone(&assignment.stopped),
-        tally: RefCell::default(),
-        progress: Arc::clone(&assignment.progress),
-    });
-    let connections = connections(assignment, &shared);
-    let waiting: Vec<_> = connections.iter().map(Connection::waiting).collect();
-    let longest = assignment.args.duration + SWEEP_MAX + assignment.args.answer_timeout;
-    let finished = event_loop.block_on(async {
-        let tasks: Vec<_> =
-            connections.into_iter().map(|connection| monoio::spawn(connection.run())).collect();
-        let all = async {
-            for task in tasks {
-                task.await;
-            }
-        };
-        monoio::time::timeout(longest, all).await.is_ok()
-    });
-    if !finished {
-        give_up(&waiting, &mut shared.tally.borrow_mut());
-        // Reads are still in flight; the loop must not be torn down under their buffers.
-        std::mem::forget(event_loop);
+impl Gathered {
+    fn take(&mut self, outcome: Outcome) {
+        self.tally.merge(outcome.tally);
+        self.driver = outcome.driver;
+        self.efforts.extend(outcome.effort);
     }
-    Ok(Outcome { tally: shared.tally.take(), driver })
-}
-
-/// This thread's share of the connections; they are dealt out one by one.
-fn connections(assignment: &Assignment, shared: &Rc<Shared>) -> Vec<Connection> {
-    let args = &assignment.args;
-    let threads = args.cores.min(args.connections);
-    let mine = (0..args.connections).filter(|index| (index % threads) as usize == assignment.thread);
-    let make = |index: u32| {
-        // The upper half of a session's number is its connection's index.
-        let ledger = Ledger::new(assignment.terms, u64::from(index) << 32);
-        let rng = Rng::stream(assignment.seed, u64::from(index));
-        let workload = Workload::new(rng, args.mix, args.sessions as usize, args.size > 0);
-        let connection = Connection::new(Rc::clone(shared), index, ledger, workload);
-        match args.operations {
-            None => connection,
-            Some(all) => connection.with_operations_max(share_of(all, index, args.connections)),
-        }
-    };
-    mine.map(make).collect()
-}
-
-/// What the connection `index` of `count` gets of `all`; the first ones get what is left over.
-fn share_of(all: u64, index: u32, count: u32) -> u64 {
-    debug_assert!(index < count, "the connection is one of them");
-    let (index, count) = (u64::from(index), u64::from(count));
-    all / count + u64::from(index < all % count)
-}
-
-/// Counts what connections still wait for although their time is over.
-fn give_up(waiting: &[Rc<Cell<Waiting>>], tally: &mut Tally) {
-    for (index, waiting) in waiting.iter().enumerate() {
-        match waiting.get() {
-            Waiting::Finished => {}
-            Waiting::Idle => tally.error("connections_given_up"),
-            Waiting::Answer => {
-                let late = Wrong::TimedOut;
-                tally.wrong(late.kind(), || format!("connection {index} of its thread: {late}"));
-            }
-        }
-    }
-}
-
-fn pin(assignment: &Assignment) -> io::Result<()> {
-    let Some(cpus) = &assignment.args.pin else { return Ok(()) };
-    let mut set = CpuSet::new();
-    set.set(cpus.cpu_of(assignment.thread));
-    Ok(sched_setaffinity(None, &set)?)
 }
 
 /// What the server's settings and the flags make of all sessions.
 fn terms(args: &Args, seed: u64, control: &Control, bucket: &Bucket) -> Result<Terms, RunError> {
     let settings = control.settings(bucket)?;
-    if settings.max_payload < args.size as u64 {
+    if settings.max_payload < args.size.max() as u64 {
         return Err(RunError::Size { max_payload: settings.max_payload });
     }
     match u32::try_from(settings.session_ttl) {
         Ok(ttl_s) if ttl_s >= 2 => {
-            Ok(Terms { run: seed, blob_len: args.size, ttl_s, short_ttl_s: args.short_ttl })
+            let (sizes, short_ttl_s, wave) = (args.size, args.short_ttl, args.wave);
+            Ok(Terms { run: seed, sizes, ttl_s, short_ttl_s, wave })
         }
         _ => Err(RunError::Ttl { ttl_s: settings.session_ttl }),
     }
@@ -276,28 +213,4 @@ fn raise_descriptor_limit() {
 fn draw_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operations_are_dealt_out_whole() {
-        for (all, count) in [(10, 4), (3, 8), (64, 64), (0, 2)] {
-            let shares: Vec<u64> = (0..count).map(|index| share_of(all, index, count)).collect();
-            assert_eq!(shares.iter().sum::<u64>(), all);
-            let (least, most) = (shares.iter().min(), shares.iter().max());
-            assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{shares:?}");
-        }
-    }
-
-    #[test]
-    fn connections_that_never_finished_are_told_apart() {
-        let mut tally = Tally::default();
-        let cells =
-            [Waiting::Finished, Waiting::Idle, Waiting::Answer].map(|state| Rc::new(Cell::new(state)));
-        give_up(&cells, &mut tally);
-        assert_eq!((tally.errors["connections_given_up"], tally.wrong["timed_out"].count), (1, 1));
-    }
 }

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
-use crate::blob::Blob;
+use crate::blob::{Blob, NAME_LEN};
 use crate::clock::{Moment, Span};
+use crate::rng::mix;
+use crate::sizes::Sizes;
 use crate::verdict::Wrong;
 use crate::wire::{Content, IdText};
 
@@ -24,12 +26,26 @@ const MEDIA_TYPES: [Option<&str>; 4] =
 pub struct Terms {
     /// The run's seed, which its blobs carry.
     pub run: u64,
-    /// Bytes of every blob.
-    pub blob_len: usize,
+    /// Bytes of the blobs.
+    pub sizes: Sizes,
     /// The server's TTL for sessions without their own, in seconds.
     pub ttl_s: u32,
     /// The short-lived sessions' own TTL in seconds. At least 1.
     pub short_ttl_s: u32,
+    /// Where given, the short-lived sessions of so long a span all fall due within the second
+    /// after its end. At least a second.
+    pub wave: Option<Duration>,
+}
+
+impl Terms {
+    /// The own TTL in seconds of a short-lived session that is made at `now`.
+    pub fn short_ttl_at(&self, now: Moment) -> u32 {
+        let Some(wave) = self.wave else { return self.short_ttl_s };
+        let (wave, now) = (wave.as_secs_f64(), now.since(Moment::default()).as_secs_f64());
+        let left_s = wave - now % wave;
+        debug_assert!(left_s >= 0.0, "the wave ends in the future");
+        left_s.ceil().max(1.0) as u32
+    }
 }
 
 /// A session as this connection knows it.
@@ -47,6 +63,8 @@ pub struct Session {
     pub ttl_s: u32,
     /// The exchange that touched it last.
     pub touched: Span,
+    /// Whether its data must tell its version, so that it cannot be shorter than a name.
+    pub named: bool,
 }
 
 /// What the answer about a session must be.
@@ -64,14 +82,17 @@ impl Session {
     /// The session that `Create` is about to make, with its first data or without.
     pub fn new(number: u64, ttl_s: u32, with_data: bool) -> Self {
         let touched = Span { sent: Moment::default(), received: Moment::default() };
-        Self { id: IdText::UNKNOWN, number, version: u32::from(with_data), etag: 0, ttl_s, touched }
+        let (id, version) = (IdText::UNKNOWN, u32::from(with_data));
+        Self { id, number, version, etag: 0, ttl_s, touched, named: false }
     }
 
     /// The data that it holds.
     pub fn content(&self, terms: &Terms) -> Content {
         let Self { number, version, .. } = *self;
         let kind = (number.wrapping_add(u64::from(version)) % MEDIA_TYPES.len() as u64) as usize;
-        let (media_type, len) = if version == 0 { (None, 0) } else { (MEDIA_TYPES[kind], terms.blob_len) };
+        let least = if self.named { NAME_LEN } else { 0 };
+        let len = || terms.sizes.len_of(mix(number ^ mix(u64::from(version)))).max(least);
+        let (media_type, len) = if version == 0 { (None, 0) } else { (MEDIA_TYPES[kind], len()) };
         Content { media_type, blob: Blob { run: terms.run, session: number, version, len } }
     }
 
@@ -108,6 +129,13 @@ impl Session {
     pub fn touched_by(self, span: Span, etag: u64) -> Self {
         debug_assert!(self.etag <= etag, "an ETag never goes back");
         Self { touched: span, etag, ..self }
+    }
+
+    /// The session after two exchanges that touched it at the same time, whichever came last.
+    pub fn touched_with(self, span: Span) -> Self {
+        let Span { sent, received } = self.touched;
+        let touched = Span { sent: sent.max(span.sent), received: received.max(span.received) };
+        Self { touched, ..self }
     }
 
     /// The session after one more writing.

@@ -1,15 +1,21 @@
 //! Counts and latencies of a run: one tally a core, merged at its end.
 //!
 //! Latency is recorded for every whole answer but refusals, whose quick no would flatter
-//! the rest. Recording allocates nothing as long as answers are right; a wrong answer or an
-//! error is counted by its kind, the first few wrong ones with a text for people.
+//! the rest. In an open loop it counts from the moment that the request was meant to leave,
+//! and what it was from the moment that it left is kept beside it. Recording allocates
+//! nothing as long as answers are right; a wrong answer or an error is counted by its kind,
+//! the first few wrong ones with a text for people.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::Serialize;
 
 use crate::clock::{Moment, Span};
-use crate::ledger::{Place, Step};
+use crate::contest::Act;
+use crate::series::Second;
+use crate::step::{Place, Step};
 use crate::verdict::{Verdict, Wrong};
 
 /// Texts kept of each kind of wrong answer.
@@ -47,8 +53,8 @@ impl Kind {
             Step::Read(Place::Gone(_) | Place::Late)
             | Step::Update(Place::Gone(_))
             | Step::Delete(Place::Gone(_)) => Self::Gone,
-            Step::Read(_) => Self::Read,
-            Step::Update(_) => Self::Update,
+            Step::Read(_) | Step::Contested(_, Act::Read) => Self::Read,
+            Step::Update(_) | Step::Contested(..) => Self::Update,
             Step::Delete(_) => Self::Delete,
         }
     }
@@ -96,14 +102,43 @@ impl Latency {
         self.0.add(&other.0).expect("all histograms have the same bounds");
     }
 
-    fn record(&mut self, span: Span) {
-        self.0.saturating_record(span.length().as_nanos() as u64);
+    /// Takes one in.
+    pub fn record(&mut self, latency: Duration) {
+        self.0.saturating_record(latency.as_nanos() as u64);
     }
 }
 
 impl Default for Latency {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Latencies that so many percent of the answers kept to, in microseconds.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Percentiles {
+    /// Half of them.
+    pub p50: f64,
+    /// 90 %.
+    pub p90: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// 99.9 %.
+    pub p99_9: f64,
+    /// All of them.
+    pub max: f64,
+}
+
+impl Percentiles {
+    /// Those of `latency`; all 0 where it has none.
+    pub fn of(latency: &Latency) -> Self {
+        Self {
+            p50: latency.at_quantile_us(0.5),
+            p90: latency.at_quantile_us(0.9),
+            p99: latency.at_quantile_us(0.99),
+            p99_9: latency.at_quantile_us(0.999),
+            max: latency.max_us(),
+        }
     }
 }
 
@@ -120,6 +155,16 @@ pub struct Count {
 #[derive(Clone, Default, Debug)]
 pub struct Tally {
     latencies: [Latency; Kind::ALL.len()],
+    /// From when requests left, in an open loop only.
+    services: [Latency; Kind::ALL.len()],
+    /// How much later than meant requests left although a connection was free.
+    pub lag: Latency,
+    /// Requests of an open loop that never left, because no connection came free in time.
+    pub dropped: u64,
+    /// What came within the second that is running.
+    pub second: Second,
+    /// When measuring began; none before it has.
+    pub first: Option<Moment>,
     /// Wrong answers by kind.
     pub wrong: BTreeMap<&'static str, Count>,
     /// Refusals and what went wrong on this side, by kind.
@@ -128,8 +173,12 @@ pub struct Tally {
     pub right: u64,
     /// Right answers whose opposite would have been right too.
     pub borderline: u64,
+    /// Sessions made before measuring began, of which nothing else is counted.
+    pub filled: u64,
     /// Sessions removed after the run, of which nothing else is counted.
     pub swept: u64,
+    /// Connections closed and made anew on purpose.
+    pub reconnects: u64,
     /// Bytes of all requests that were answered.
     pub sent_bytes: u64,
     /// Bytes of all answers.
@@ -144,12 +193,41 @@ impl Tally {
         &self.latencies[kind as usize]
     }
 
-    /// Counts a whole answer to a request.
-    pub fn answer(&mut self, kind: Kind, span: Span, sent_bytes: usize, received_bytes: usize) {
-        self.latencies[kind as usize].record(span);
+    /// The same, each counted from when its request left; empty in a closed loop.
+    pub fn service(&self, kind: Kind) -> &Latency {
+        &self.services[kind as usize]
+    }
+
+    /// How many whole answers there were, refusals left out.
+    pub fn answer_count(&self) -> u64 {
+        self.latencies.iter().map(Latency::count).sum()
+    }
+
+    /// From the start of measuring to the last answer.
+    pub fn elapsed(&self) -> Duration {
+        self.first.map_or(Duration::ZERO, |first| self.last.since(first))
+    }
+
+    /// Counts a whole answer to a request that was `intended` to leave then, if it was to
+    /// leave at any special moment.
+    pub fn answer(&mut self, kind: Kind, span: Span, intended: Option<Moment>) {
+        let latency = match intended {
+            None => span.length(),
+            Some(intended) => {
+                debug_assert!(intended <= span.sent, "nothing leaves before its time");
+                self.services[kind as usize].record(span.length());
+                span.received.since(intended)
+            }
+        };
+        self.latencies[kind as usize].record(latency);
+        self.second.answer(latency);
+        self.last = self.last.max(span.received);
+    }
+
+    /// Counts the bytes of a request that was answered, and of its answer.
+    pub fn transfer(&mut self, sent_bytes: usize, received_bytes: usize) {
         self.sent_bytes += sent_bytes as u64;
         self.received_bytes += received_bytes as u64;
-        self.last = self.last.max(span.received);
     }
 
     /// Counts a judgement; `describe` says what was asked, for wrong ones.
@@ -167,6 +245,7 @@ impl Tally {
 
     /// Counts something wrong; `text` gives an example of it.
     pub fn wrong(&mut self, kind: &'static str, text: impl FnOnce() -> String) {
+        self.second.wrong += 1;
         let entry = self.wrong.entry(kind).or_default();
         entry.count += 1;
         if entry.examples.len() < EXAMPLES_MAX {
@@ -177,6 +256,7 @@ impl Tally {
 
     /// Counts a refusal or an error on this side.
     pub fn error(&mut self, kind: &'static str) {
+        self.second.errors += 1;
         *self.errors.entry(kind).or_default() += 1;
     }
 
@@ -190,6 +270,12 @@ impl Tally {
         for (mine, theirs) in self.latencies.iter_mut().zip(&other.latencies) {
             mine.merge(theirs);
         }
+        for (mine, theirs) in self.services.iter_mut().zip(&other.services) {
+            mine.merge(theirs);
+        }
+        self.lag.merge(&other.lag);
+        self.dropped += other.dropped;
+        self.first = self.first.into_iter().chain(other.first).min();
         for (kind, theirs) in other.wrong {
             let mine = self.wrong.entry(kind).or_default();
             mine.count += theirs.count;
@@ -201,7 +287,9 @@ impl Tally {
         }
         self.right += other.right;
         self.borderline += other.borderline;
+        self.filled += other.filled;
         self.swept += other.swept;
+        self.reconnects += other.reconnects;
         self.sent_bytes += other.sent_bytes;
         self.received_bytes += other.received_bytes;
         self.last = self.last.max(other.last);
@@ -224,7 +312,6 @@ const fn refusal_name(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn span_of(micros: u64) -> Span {
         let sent = Moment::after_start(Duration::from_secs(1));
@@ -234,10 +321,12 @@ mod tests {
     #[test]
     fn merged_tallies_hold_what_each_of_them_held() {
         let (mut one, mut other) = (Tally::default(), Tally::default());
-        one.answer(Kind::Read, span_of(10), 100, 1000);
+        one.answer(Kind::Read, span_of(10), None);
+        one.transfer(100, 1000);
         one.verdict(Verdict::Right, String::new);
-        other.answer(Kind::Read, span_of(30), 100, 1000);
-        other.answer(Kind::Delete, span_of(20), 50, 200);
+        other.answer(Kind::Read, span_of(30), None);
+        other.answer(Kind::Delete, span_of(20), None);
+        other.transfer(150, 1200);
         other.verdict(Verdict::Borderline, String::new);
         other.verdict(Verdict::Refused { status: 503 }, String::new);
         one.merge(other);
@@ -265,12 +354,21 @@ mod tests {
     fn quantiles_are_in_microseconds_and_keep_three_digits() {
         let mut tally = Tally::default();
         for micros in 1..=1000 {
-            tally.answer(Kind::Update, span_of(micros), 0, 0);
+            tally.answer(Kind::Update, span_of(micros), None);
         }
         let latency = tally.latency(Kind::Update);
         assert!((latency.at_quantile_us(0.5) - 500.0).abs() < 1.0);
         assert!((latency.at_quantile_us(0.99) - 990.0).abs() < 1.0);
         assert!((latency.max_us() - 1000.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn an_answer_counts_from_when_its_request_was_meant_to_leave() {
+        let mut tally = Tally::default();
+        let intended = span_of(0).sent.before(Duration::from_micros(400));
+        tally.answer(Kind::Read, span_of(100), Some(intended));
+        assert!((tally.latency(Kind::Read).max_us() - 500.0).abs() < 1.0);
+        assert!((tally.service(Kind::Read).max_us() - 100.0).abs() < 1.0);
     }
 
     #[test]

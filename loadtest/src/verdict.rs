@@ -99,6 +99,20 @@ pub enum Wrong {
         /// The number in this one.
         got: u64,
     },
+    /// An update with If-Match that wrote over one that came in between.
+    LostUpdate {
+        /// The version that If-Match named.
+        base: u64,
+        /// The version between the two.
+        lost: u64,
+    },
+    /// 412 although nobody had written since the version that If-Match named.
+    Precondition {
+        /// The version that If-Match named.
+        named: u64,
+        /// The version that the answer calls current.
+        current: u64,
+    },
     /// X-Session-TTL beyond what a session that was just touched can have.
     Ttl {
         /// Its TTL in seconds.
@@ -162,6 +176,8 @@ impl Wrong {
             Self::Length { .. } => "wrong_length",
             Self::ContentType { .. } => "wrong_content_type",
             Self::Version { .. } => "wrong_version",
+            Self::LostUpdate { .. } => "lost_update",
+            Self::Precondition { .. } => "wrong_precondition",
             Self::Ttl { .. } => "wrong_ttl",
             Self::MissingField(_) => "missing_field",
             Self::GarbledField(_) => "garbled_field",
@@ -199,6 +215,12 @@ impl fmt::Display for Wrong {
             Self::Length { expected, got } => write!(f, "{got} bytes where {expected} are due"),
             Self::ContentType { expected } => write!(f, "another Content-Type than {expected}"),
             Self::Version { known, got } => write!(f, "ETag \"{got}\" after \"{known}\""),
+            Self::LostUpdate { base, lost } => {
+                write!(f, "the update of \"{base}\" went over \"{lost}\"")
+            }
+            Self::Precondition { named, current } => {
+                write!(f, "412 for \"{named}\" with \"{current}\" current, and nobody had written")
+            }
             Self::Ttl { ttl_s, left_s } => {
                 write!(f, "X-Session-TTL {left_s} straight after a touch, of {ttl_s}")
             }

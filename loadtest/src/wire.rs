@@ -54,11 +54,12 @@ impl std::fmt::Debug for IdText {
 }
 
 /// The methods that sessions take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Method {
     /// Make a session.
     Put,
     /// Read one.
+    #[default]
     Get,
     /// Replace one's data.
     Post,
@@ -88,7 +89,7 @@ pub struct Content {
 }
 
 /// A request about a session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Request {
     /// What to do.
     pub method: Method,
@@ -96,6 +97,8 @@ pub struct Request {
     pub id: Option<IdText>,
     /// The session's own TTL in seconds, if it is to have one.
     pub own_ttl_s: Option<u32>,
+    /// The number in the ETag that the session must have, if it matters.
+    pub if_match: Option<u64>,
     /// The body; PUT and POST without one send an empty one.
     pub content: Option<Content>,
 }
@@ -134,7 +137,10 @@ impl RequestWriter {
         }
         out.extend_from_slice(&self.fields);
         if let Some(seconds) = request.own_ttl_s {
-            push_number_field(out, b"X-Session-TTL: ", seconds as usize);
+            push_number(out, b"X-Session-TTL: ", u64::from(seconds), b"\r\n");
+        }
+        if let Some(etag) = request.if_match {
+            push_number(out, b"If-Match: \"", etag, b"\"\r\n");
         }
         if let Some(media_type) = request.content.and_then(|content| content.media_type) {
             out.extend_from_slice(b"Content-Type: ");
@@ -143,7 +149,7 @@ impl RequestWriter {
         }
         if matches!(request.method, Method::Put | Method::Post) {
             let len = request.content.map_or(0, |content| content.blob.len);
-            push_number_field(out, b"Content-Length: ", len);
+            push_number(out, b"Content-Length: ", len as u64, b"\r\n");
         }
         out.extend_from_slice(b"\r\n");
         if let Some(content) = &request.content {
@@ -152,8 +158,8 @@ impl RequestWriter {
     }
 }
 
-fn push_number_field(out: &mut Vec<u8>, name: &[u8], number: usize) {
-    out.extend_from_slice(name);
+fn push_number(out: &mut Vec<u8>, before: &[u8], number: u64, after: &[u8]) {
+    out.extend_from_slice(before);
     let mut digits = [0; 20];
     let (mut at, mut rest) = (digits.len(), number);
     loop {
@@ -165,7 +171,7 @@ fn push_number_field(out: &mut Vec<u8>, name: &[u8], number: usize) {
         }
     }
     out.extend_from_slice(&digits[at..]);
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(after);
 }
 
 /// An answer that cannot be read, with the reason.

@@ -1,19 +1,21 @@
-//! What a connection does next: the mix of operations, drawn from a seeded generator.
+//! What a core does next: the mix of operations, drawn from a seeded generator.
 //!
-//! Pure: the same seed, mix and answers give the same steps. A connection first makes the
-//! sessions that it is to have; then it draws from the mix. Short-lived sessions whose time
-//! has come go first, and a few operations ask for ids that are gone and must stay so.
+//! Pure: the same seed, shape and answers give the same steps. A core first makes the
+//! sessions that it is to have; then it draws from the mix, popular users more often than
+//! others. Short-lived sessions whose time has come go first, and a few operations ask for
+//! ids that are gone and must stay so.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
 use crate::clock::Moment;
-use crate::ledger::{Ledger, Place, Step};
+use crate::contest::Act;
+use crate::ledger::Ledger;
 use crate::rng::Rng;
-
-/// Of a hundred sessions made, how many get a short TTL of their own.
-const SHORT_LIVED_SHARE: usize = 5;
+use crate::step::{Place, Step, Visit};
+use crate::zipf::Zipf;
 
 /// Of a hundred sessions made, how many get their first data with a POST instead of at once.
 const UNWRITTEN_SHARE: usize = 50;
@@ -24,35 +26,46 @@ const UNWRITTEN_READ_SHARE: usize = 12;
 /// Of a hundred operations, how many ask for an id that is gone.
 const GONE_SHARE: usize = 2;
 
+/// The most contested sessions that a core has.
+const CONTESTED_MAX: usize = 4;
+
+/// How often a user is drawn anew where the one drawn is busy or gone.
+const DRAWS_MAX: usize = 8;
+
 /// How often each operation is drawn, in parts of their sum, which is never 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Mix {
-    /// GET
+    /// Page views: GET
     pub read: u32,
-    /// POST
+    /// Page views that change the session: POST
     pub update: u32,
-    /// PUT
+    /// Logins: PUT
     pub create: u32,
-    /// DELETE
+    /// Logouts: DELETE
     pub delete: u32,
+    /// Bots: PUT with a short TTL, and never a word again
+    pub bot: u32,
 }
 
 impl Mix {
     /// What is drawn unless something else is asked for.
-    pub const DEFAULT: Self = Self { read: 80, update: 10, create: 5, delete: 5 };
+    pub const DEFAULT: Self = Self { read: 80, update: 10, create: 5, delete: 5, bot: 0 };
 
-    fn parts(self) -> [u32; 4] {
-        [self.read, self.update, self.create, self.delete]
+    fn parts(self) -> [(&'static str, u32); 5] {
+        let Self { read, update, create, delete, bot } = self;
+        [("read", read), ("update", update), ("create", create), ("delete", delete), ("bot", bot)]
     }
 
     fn sum(self) -> usize {
-        self.parts().into_iter().map(|part| part as usize).sum()
+        self.parts().into_iter().map(|(_, part)| part as usize).sum()
     }
 }
 
 /// Why a text is no mix.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is no part of a mix: write it like read=80,update=10,create=5,delete=5, not all of them 0")]
+#[error(
+    "{0:?} is no part of a mix: write it like read=80,update=10,create=5,delete=5,bot=0, not all of them 0"
+)]
 pub struct MixError(String);
 
 impl FromStr for Mix {
@@ -60,7 +73,7 @@ impl FromStr for Mix {
 
     /// Parts that are not named are 0.
     fn from_str(text: &str) -> Result<Self, MixError> {
-        let mut mix = Self { read: 0, update: 0, create: 0, delete: 0 };
+        let mut mix = Self { read: 0, update: 0, create: 0, delete: 0, bot: 0 };
         for part in text.split(',') {
             let error = || MixError(part.to_owned());
             let (name, share) = part.trim().split_once('=').ok_or_else(error)?;
@@ -70,6 +83,7 @@ impl FromStr for Mix {
                 "update" => mix.update = share,
                 "create" => mix.create = share,
                 "delete" => mix.delete = share,
+                "bot" => mix.bot = share,
                 _ => return Err(error()),
             }
         }
@@ -77,28 +91,64 @@ impl FromStr for Mix {
     }
 }
 
-/// The choice of one connection's steps.
+impl fmt::Display for Mix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.parts().into_iter().filter(|&(_, part)| part > 0);
+        let texts: Vec<String> = named.map(|(name, part)| format!("{name}={part}")).collect();
+        f.write_str(&texts.join(","))
+    }
+}
+
+/// What a core's steps are drawn by.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The operations.
+    pub mix: Mix,
+    /// The exponent of Zipf's law over the users.
+    pub zipf: f64,
+    /// Users of the core, each with a session. At least 1.
+    pub population: usize,
+    /// Of a hundred sessions made for users, how many are short-lived and left behind.
+    pub abandoned_percent: usize,
+    /// Of a hundred operations, how many are about contested sessions.
+    pub contested_percent: usize,
+    /// Whether blobs have bytes: a session without any gets its data with a POST alone.
+    pub has_data: bool,
+}
+
+/// The choice of one core's steps.
 #[derive(Debug)]
 pub struct Workload {
     rng: Rng,
-    mix: Mix,
-    /// How many sessions the connection makes before it draws from the mix. At least 1.
-    population: usize,
-    /// Whether blobs have bytes: a session without any gets its data with a POST alone.
-    has_data: bool,
-    /// Whether the population has been reached.
+    shape: Shape,
+    users: Zipf,
+    /// Whether the population has been made, or cannot be.
     filled: bool,
+    /// Sessions that may still be tried before the population counts as made.
+    fill_tries: usize,
 }
 
 impl Workload {
-    /// A workload for a connection that is to have `population` sessions.
-    pub fn new(rng: Rng, mix: Mix, population: usize, has_data: bool) -> Self {
-        debug_assert!(mix.sum() > 0, "something can be drawn");
-        Self { rng, mix, population: population.max(1), has_data, filled: false }
+    /// A workload of this shape.
+    pub fn new(rng: Rng, shape: Shape) -> Self {
+        debug_assert!(shape.mix.sum() > 0 && shape.population > 0, "something can be drawn");
+        let users = Zipf::new(shape.zipf, shape.population);
+        // Twice as many as needed, and some more: a server that takes none must not be asked for ever.
+        Self { rng, shape, users, filled: false, fill_tries: 2 * shape.population + 100 }
     }
 
-    /// The next step; every place that it names has a session.
-    pub fn next(&mut self, ledger: &Ledger, now: Moment) -> Step {
+    /// The next step towards the population; nothing when it has been made.
+    pub fn fill(&mut self, ledger: &Ledger) -> Option<Step> {
+        self.filled |= ledger.staying_count() >= self.shape.population || self.fill_tries == 0;
+        if self.filled {
+            return None;
+        }
+        self.fill_tries -= 1;
+        Some(self.log_in(ledger))
+    }
+
+    /// The next step; every place that it names has a session that the step can have.
+    pub fn next(&mut self, ledger: &mut Ledger, now: Moment) -> Step {
         // What is due goes first: later it would come too close to its deadline to be judged.
         if let Some(place) = ledger.due(now) {
             return Step::Read(place);
@@ -107,9 +157,8 @@ impl Workload {
             let reads = self.rng.percent(UNWRITTEN_READ_SHARE);
             return if reads { Step::Read(place) } else { Step::Update(place) };
         }
-        self.filled |= ledger.kept_count() >= self.population;
-        if !self.filled {
-            return self.create(ledger);
+        if self.rng.percent(self.shape.contested_percent) {
+            return self.contest(ledger);
         }
         if ledger.gone_count() > 0 && self.rng.percent(GONE_SHARE) {
             return self.ask_for_gone(ledger);
@@ -118,33 +167,67 @@ impl Workload {
     }
 
     fn draw(&mut self, ledger: &Ledger) -> Step {
-        let kept = ledger.kept_count();
-        let mut drawn = self.rng.below(self.mix.sum()) as u32;
-        let [read, update, create, _] = self.mix.parts();
-        if kept == 0 {
-            return self.create(ledger);
+        let mut drawn = self.rng.below(self.shape.mix.sum()) as u32;
+        let Mix { read, update, create, bot, .. } = self.shape.mix;
+        let mut falls_in = |part: u32| {
+            let falls = drawn < part;
+            drawn = drawn.wrapping_sub(part);
+            falls
+        };
+        if falls_in(read) {
+            return self.with_user(ledger, Step::Read);
         }
-        let place = Place::Kept(self.rng.below(kept));
-        if drawn < read {
-            return Step::Read(place);
+        if falls_in(update) {
+            return self.with_user(ledger, Step::Update);
         }
-        drawn -= read;
-        if drawn < update {
-            return Step::Update(place);
+        if falls_in(bot) {
+            return Step::Create { visit: Visit::Bot, with_data: self.shape.has_data };
         }
-        drawn -= update;
-        // A chance run of deletions must not leave too few sessions to spread reads over.
-        if drawn < create || kept * 2 <= self.population {
-            return self.create(ledger);
+        // A chance run of logouts must not leave too few users to spread reads over.
+        if falls_in(create) || ledger.kept().count() * 2 <= self.shape.population {
+            return self.log_in(ledger);
         }
-        Step::Delete(place)
+        self.with_user(ledger, Step::Delete)
     }
 
-    fn create(&mut self, ledger: &Ledger) -> Step {
-        let short = self.rng.percent(SHORT_LIVED_SHARE) && ledger.takes_short_lived();
+    /// The step about a user who is free for it; where none is found, another one logs in.
+    fn with_user(&mut self, ledger: &Ledger, step: fn(Place) -> Step) -> Step {
+        let kept = ledger.kept();
+        let shares = matches!(step(Place::Kept(0)), Step::Read(_));
+        let is_free = |index: usize| if shares { kept.is_held(index) } else { kept.is_idle(index) };
+        let count = kept.slot_count();
+        if count == 0 {
+            return self.log_in(ledger);
+        }
+        if count > self.users.count() {
+            // More users than planned are drawn from too; an eighth ahead, so that this is seldom.
+            self.users = Zipf::new(self.shape.zipf, count + count / 8);
+        }
+        let popular = (0..DRAWS_MAX).map(|_| self.users.draw(&mut self.rng)).find(|&index| is_free(index));
+        let from = self.rng.below(count);
+        let found = popular.or_else(|| (from..count).chain(0..from).find(|&index| is_free(index)));
+        found.map_or_else(|| self.log_in(ledger), |index| step(Place::Kept(index)))
+    }
+
+    fn log_in(&mut self, ledger: &Ledger) -> Step {
+        let leaves = self.rng.percent(self.shape.abandoned_percent) && ledger.takes_short_lived();
         // A short-lived one is not touched again before its time, so it gets its data at once.
-        let with_data = self.has_data && (short || !self.rng.percent(UNWRITTEN_SHARE));
-        Step::Create { short, with_data }
+        let with_data = self.shape.has_data && (leaves || !self.rng.percent(UNWRITTEN_SHARE));
+        let visit = if leaves { Visit::Abandons } else { Visit::Stays };
+        Step::Create { visit, with_data }
+    }
+
+    fn contest(&mut self, ledger: &Ledger) -> Step {
+        let count = ledger.contested_count();
+        if count == 0 || (count < CONTESTED_MAX && self.rng.percent(GONE_SHARE)) {
+            return Step::Create { visit: Visit::Contested, with_data: true };
+        }
+        let act = match self.rng.below(4) {
+            0 => Act::Update,
+            1 => Act::UpdateIf,
+            _ => Act::Read,
+        };
+        Step::Contested(self.rng.below(count), act)
     }
 
     fn ask_for_gone(&mut self, ledger: &Ledger) -> Step {
@@ -158,50 +241,4 @@ impl Workload {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::Terms;
-
-    const TERMS: Terms = Terms { run: 1, blob_len: 8, ttl_s: 60, short_ttl_s: 2 };
-
-    /// The first steps of a connection whose creations all fail to be recorded.
-    fn first_steps(seed: u64, count: usize) -> Vec<Step> {
-        let ledger = Ledger::new(TERMS, 0);
-        let mut workload = Workload::new(Rng::new(seed), Mix::DEFAULT, 10, true);
-        (0..count).map(|_| workload.next(&ledger, Moment::default())).collect()
-    }
-
-    #[test]
-    fn a_seed_always_gives_the_same_steps() {
-        assert_eq!(first_steps(3, 100), first_steps(3, 100));
-        assert_ne!(first_steps(3, 100), first_steps(4, 100));
-    }
-
-    #[test]
-    fn a_connection_without_sessions_makes_some() {
-        let steps = first_steps(5, 500);
-        assert!(steps.iter().all(|step| matches!(step, Step::Create { .. })));
-        let short = steps.iter().filter(|step| matches!(step, Step::Create { short: true, .. })).count();
-        assert!((5..60).contains(&short), "{short} of 500 are short-lived");
-    }
-
-    #[test]
-    fn sessions_without_bytes_are_made_without_data() {
-        let ledger = Ledger::new(TERMS, 0);
-        let mut workload = Workload::new(Rng::new(1), Mix::DEFAULT, 10, false);
-        for _ in 0..100 {
-            let step = workload.next(&ledger, Moment::default());
-            assert!(matches!(step, Step::Create { with_data: false, .. }), "{step:?}");
-        }
-    }
-
-    #[test]
-    fn a_mix_is_read_from_its_parts() {
-        assert_eq!("read=80,update=10,create=5,delete=5".parse(), Ok(Mix::DEFAULT));
-        let reads = Mix { read: 1, update: 0, create: 0, delete: 0 };
-        assert_eq!("read=1".parse(), Ok(reads));
-        for text in ["", "read", "read=", "read=-1", "write=3", "read=0", "read=1,", "read=99999999999"] {
-            assert!(text.parse::<Mix>().is_err(), "{text:?}");
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@ use super::*;
 fn without_flags_it_fits_a_server_that_was_just_started() {
     let args = Args::parse_from(["loadtest"]);
     assert_eq!(args.url.to_string(), "http://127.0.0.1:8385");
-    assert_eq!((args.connections, args.cores, args.size), (64, 1, 1024));
+    assert_eq!((args.connections, args.cores, args.size), (64, 1, Sizes::Fixed(1024)));
+    assert_eq!((args.rate(), args.pipeline), (None, 1));
     assert_eq!((args.duration, args.mix), (Duration::from_secs(10), Mix::DEFAULT));
 }
 
@@ -76,4 +77,61 @@ fn the_json_report_goes_to_a_file_or_to_standard_output() {
     assert_eq!("-".parse(), Ok(JsonTarget::Stdout));
     assert_eq!("out.json".parse(), Ok(JsonTarget::File("out.json".into())));
     assert!("".parse::<JsonTarget>().is_err());
+}
+
+fn read(words: &str) -> Result<Args, String> {
+    let words = std::iter::once("loadtest").chain(words.split_whitespace()).map(OsString::from);
+    Args::read(words).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_profile_is_made_of_flags_that_exist() {
+    use clap::ValueEnum;
+    for profile in Profile::value_variants() {
+        let name = profile.to_possible_value().expect("no profile is hidden");
+        let args = read(&format!("--profile {}", name.get_name())).expect("its flags are right");
+        assert_eq!(args.profile, Some(*profile));
+    }
+}
+
+#[test]
+fn flags_win_over_the_profile_wherever_they_stand() {
+    let args = read("--size 5 --profile big-sessions --sessions 7").unwrap();
+    assert_eq!((args.size, args.sessions, args.zipf), (Sizes::Fixed(5), 7, 0.8));
+}
+
+#[test]
+fn a_profile_file_speaks_as_flags_do_and_its_mistakes_are_told() {
+    let path = std::env::temp_dir().join(format!("loadtest-profile-{}.yml", std::process::id()));
+    let with = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        read(&format!("--profile-file {}", path.display()))
+    };
+    let args = with("mix: read=1\nrate: 2k\nstorm: 3s\nallow-limited: true\n").unwrap();
+    assert_eq!(args.mix.to_string(), "read=1");
+    assert_eq!((args.rate().map(|rate| rate.to), args.storm), (Some(2000.0), Some(Duration::from_secs(3))));
+    assert!(args.allow_limited);
+    for (text, named) in [("size: huge", "--size"), ("colour: red", "--colour"), ("mix: [a]", "mix")] {
+        let error = with(text).expect_err(text);
+        assert!(error.contains(named), "{text}: {error}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(read("--profile-file /no/such/file").is_err());
+}
+
+#[test]
+fn one_kind_of_loop_is_asked_for() {
+    let rate = |words: &str| read(words).map(|args| args.rate().map(|rate| (rate.from, rate.to)));
+    assert_eq!(rate("--rate 5k"), Ok(Some((5000.0, 5000.0))));
+    assert_eq!(rate("--ramp 1..9"), Ok(Some((1.0, 9.0))));
+    assert_eq!(rate("--rate 5k --ramp 1..9"), Ok(Some((1.0, 9.0))), "the later one wins");
+    assert!(rate("--rate 5k --pipeline 4").is_err() && rate("--rate 1..9").is_err());
+}
+
+#[test]
+fn shares_and_spans_have_bounds() {
+    for words in ["--zipf 4", "--zipf x", "--abandoned 101", "--wave 500ms", "--pipeline 0", "--size 1-2"] {
+        assert!(read(words).is_err(), "{words}");
+    }
+    assert_eq!(read("--wave 2s").unwrap().wave, Some(Duration::from_secs(2)));
 }

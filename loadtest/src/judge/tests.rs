@@ -110,7 +110,7 @@ fn seconds_left_after_a_touch_are_the_ttl_or_one_less_and_never_none() {
 
 #[test]
 fn what_is_absent_is_told_as_a_problem_and_stored_nowhere() {
-    let absent = |fields: &str| judged("HTTP/1.1 404 Not Found", fields, b"{}", super::absent);
+    let absent = |fields: &str| judged("HTTP/1.1 404 Not Found", fields, b"{}", super::refused);
     let problem = "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n";
     assert_eq!(absent(problem), Ok(()));
     let html = problem.replace("application/problem+json", "text/html");
@@ -123,4 +123,14 @@ fn a_deletion_has_no_body() {
     let deleted = |body: &[u8]| judged("HTTP/1.1 200 OK", "", body, super::deleted);
     assert_eq!(deleted(b""), Ok(()));
     assert_eq!(deleted(b"gone"), Err(Wrong::Length { expected: 0, got: 4 }));
+}
+
+#[test]
+fn a_refused_precondition_says_which_version_is_current() {
+    let refused =
+        |fields: &str| judged("HTTP/1.1 412 Precondition Failed", fields, b"{}", super::precondition);
+    let fields = "Content-Type: application/problem+json\r\nCache-Control: no-store\r\nETag: \"9\"\r\n";
+    assert_eq!(refused(fields), Ok(9));
+    assert_eq!(refused(&fields.replace("ETag", "X-ETag")), Err(Wrong::MissingField("ETag")));
+    assert_eq!(refused(&fields.replace("no-store", "private")), Err(Wrong::MissingField("Cache-Control")));
 }

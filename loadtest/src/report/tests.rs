@@ -1,21 +1,48 @@
 //! What is concluded from which counts, and the forms of the report.
 
+use std::time::Duration;
+
 use super::*;
 use clap::Parser;
 
 use crate::clock::{Moment, Span};
+use crate::effort::Effort;
 use crate::verdict::{Verdict, Wrong};
 
-fn report_of(tally: &Tally) -> Report {
-    Report::new(&Args::parse_from(["loadtest"]), u64::MAX, "epoll", Duration::from_secs(2), tally)
+const SECOND: Duration = Duration::from_secs(1);
+
+fn found(tally: Tally) -> Found {
+    let generator = Generator::new(&[], 0, None);
+    Found { seed: u64::MAX, driver: "epoll", tally, generator, server: None, series: Vec::new() }
 }
 
+fn report_with(flags: &str, found: &Found) -> Report {
+    let words = std::iter::once("loadtest").chain(flags.split_whitespace());
+    Report::new(&Args::parse_from(words), found)
+}
+
+fn report_of(tally: Tally) -> Report {
+    report_with("", &found(tally))
+}
+
+fn text_of(report: &Report) -> String {
+    let mut out = Vec::new();
+    report.write_text(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn span() -> Span {
+    let received = Moment::after_start(2 * SECOND);
+    Span { sent: received.before(Duration::from_micros(250)), received }
+}
+
+/// Measured from 0 to 2 s.
 fn tally_with(verdicts: &[Verdict]) -> Tally {
-    let sent = Moment::after_start(Duration::from_secs(1));
-    let span = Span { sent, received: sent.after(Duration::from_micros(250)) };
     let mut tally = Tally::default();
+    tally.first = Some(Moment::default());
     for verdict in verdicts {
-        tally.answer(Kind::Read, span, 100, 1000);
+        tally.answer(Kind::Read, span(), None);
+        tally.transfer(100, 1000);
         tally.verdict(*verdict, || "a read".to_owned());
     }
     tally
@@ -34,7 +61,7 @@ fn a_run_passes_only_if_something_was_right_and_nothing_wrong() {
         (&[wrong], Conclusion::WrongAnswers, 1),
     ];
     for (verdicts, expected, code) in table {
-        let conclusion = report_of(&tally_with(verdicts)).conclusion;
+        let conclusion = report_of(tally_with(verdicts)).conclusion;
         assert_eq!((conclusion, conclusion.exit_code()), (expected, code), "{verdicts:?}");
     }
 }
@@ -43,14 +70,14 @@ fn a_run_passes_only_if_something_was_right_and_nothing_wrong() {
 fn a_connection_that_gave_up_leaves_the_run_incomplete() {
     let mut tally = tally_with(&[Verdict::Right]);
     tally.error("connections_given_up");
-    let conclusion = report_of(&tally).conclusion;
+    let conclusion = report_of(tally).conclusion;
     assert_eq!((conclusion, conclusion.exit_code()), (Conclusion::Incomplete, 2));
 }
 
 #[test]
 fn the_json_object_has_its_documented_fields() {
     let mut out = Vec::new();
-    report_of(&tally_with(&[Verdict::Right, Verdict::Wrong(Wrong::Revived)])).write_json(&mut out).unwrap();
+    report_of(tally_with(&[Verdict::Right, Verdict::Wrong(Wrong::Revived)])).write_json(&mut out).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(json["format"], 1);
     assert_eq!(json["conclusion"], "wrong_answers");
@@ -62,15 +89,16 @@ fn the_json_object_has_its_documented_fields() {
     assert_eq!(json["operations"][1]["name"], "read");
     let p99_us = json["operations"][1]["latency_us"]["p99"].as_f64().unwrap();
     assert!((249.0..=251.0).contains(&p99_us), "{p99_us}");
+    assert_eq!((&json["config"]["load"], &json["server"]), (&"closed".into(), &serde_json::Value::Null));
+    assert!(json["operations"][1]["service_us"].is_null() && json["generator"]["lag_us"].is_null());
+    assert_eq!(json["series"].as_array().map(Vec::len), Some(0));
     assert_eq!(json["wrong"][0]["kind"], "revived");
     assert_eq!(json["wrong"][0]["examples"][0], "a read: 200 for an id that was gone");
 }
 
 #[test]
 fn the_text_names_every_wrong_kind_and_the_end() {
-    let mut out = Vec::new();
-    report_of(&tally_with(&[Verdict::Wrong(Wrong::Torn { at: 40 })])).write_text(&mut out).unwrap();
-    let text = String::from_utf8(out).unwrap();
+    let text = text_of(&report_of(tally_with(&[Verdict::Wrong(Wrong::Torn { at: 40 })])));
     assert!(
         text.contains("WRONG torn_data: 1\n  a read: the data of another version from byte 40"),
         "{text}"
@@ -80,8 +108,35 @@ fn the_text_names_every_wrong_kind_and_the_end() {
 
 #[test]
 fn a_run_without_an_answer_has_rates_of_nothing() {
-    let args = Args::parse_from(["loadtest"]);
-    let report = Report::new(&args, 1, "epoll", Duration::ZERO, &Tally::default());
+    let report = report_of(Tally::default());
     assert_eq!(report.rates.answers_per_s, 0.0);
     assert_eq!(report.operations[0].latency_us.max, 0.0);
+}
+
+#[test]
+fn a_run_that_measured_the_generator_is_not_valid_unless_that_is_allowed() {
+    let busy = Effort { elapsed: 2 * SECOND, cpu: 2 * SECOND, waited: SECOND };
+    let limited =
+        Found { generator: Generator::new(&[busy], 1, None), ..found(tally_with(&[Verdict::Right])) };
+    let report = report_with("", &limited);
+    assert_eq!((report.conclusion, report.conclusion.exit_code()), (Conclusion::GeneratorLimited, 2));
+    let text = text_of(&report);
+    assert!(text.contains("\nINVALID: a core of the generator was busy 100 %"), "{text}");
+    assert!(text.contains("\nDISTURBED: ") && text.ends_with("the figures are not valid\n"), "{text}");
+    assert_eq!(report_with("--allow-limited", &limited).conclusion, Conclusion::Passed);
+}
+
+#[test]
+fn an_open_loop_shows_both_latencies_and_what_was_dropped() {
+    let mut tally = tally_with(&[Verdict::Right]);
+    tally.answer(Kind::Read, span(), Some(span().sent.before(Duration::from_millis(3))));
+    tally.dropped = 4;
+    let report = report_with("--rate 5k", &found(tally));
+    let all = report.operations.last().unwrap();
+    let service = all.service_us.unwrap();
+    assert!(all.latency_us.max > 3200.0 && service.max < 260.0, "{all:?}");
+    assert_eq!((report.config.load, report.config.rate.map(|rate| rate.to)), ("open", Some(5000.0)));
+    let text = text_of(&report);
+    assert!(text.contains("open loop at 5000/s") && text.contains("\nall, counted from leaving"), "{text}");
+    assert!(text.contains("no connection free for a second: 4\n"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const TERMS: Terms = Terms { run: 3, blob_len: 100, ttl_s: 60, short_ttl_s: 2 };
+const TERMS: Terms = Terms { run: 3, sizes: Sizes::Fixed(100), ttl_s: 60, short_ttl_s: 2, wave: None };
 
 fn at(millis: u64) -> Moment {
     Moment::after_start(Duration::from_millis(millis))
@@ -73,4 +73,39 @@ fn wrong_answers_about_deadlines_say_how_long_the_session_was_untouched() {
     assert_eq!(session.expired_early(span(1450, 1500)), early);
     let late = Wrong::LateExpiry { untouched: Duration::from_millis(8600), ttl_s: 2 };
     assert_eq!(session.outlived(span(10_000, 10_001)), late);
+}
+
+#[test]
+fn sizes_follow_from_session_and_version_and_leave_room_for_a_name_that_is_needed() {
+    let terms = Terms { sizes: Sizes::Uniform { min: 1, max: 4000 }, ..TERMS };
+    let len = |number, writings: usize| {
+        let session = (0..writings).fold(Session::new(number, 60, false), |session, _| session.written());
+        session.content(&terms).blob.len
+    };
+    assert_eq!(len(1, 1), len(1, 1));
+    assert!(
+        len(1, 1) != len(1, 2) && len(1, 1) != len(2, 1),
+        "chance may not have it so: the draws are fixed"
+    );
+    let terms = Terms { sizes: Sizes::Fixed(3), ..TERMS };
+    let named = Session { named: true, ..Session::new(1, 60, true) };
+    assert_eq!(named.content(&terms).blob.len, NAME_LEN);
+}
+
+#[test]
+fn sessions_of_one_wave_fall_due_within_one_second() {
+    let wave = Duration::from_secs(5);
+    let terms = Terms { wave: Some(wave), ..TERMS };
+    for millis in [0, 1, 999, 1000, 4000, 4999, 5000, 5001, 12_345] {
+        let due = at(millis).after(Duration::from_secs(terms.short_ttl_at(at(millis)).into()));
+        let end = (millis / 5000 + 1) * 5000;
+        assert!(due >= at(end) && due < at(end + 1000), "{millis} ms: due {due:?}");
+    }
+    assert_eq!(TERMS.short_ttl_at(at(77)), 2);
+}
+
+#[test]
+fn touches_at_the_same_time_widen_what_the_last_one_can_have_been() {
+    let session = touched(1000, 1400).touched_with(span(900, 1600)).touched_with(span(1100, 1200));
+    assert_eq!(session.touched, span(1100, 1600));
 }

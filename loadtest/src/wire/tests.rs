@@ -16,12 +16,12 @@ fn written(request: &Request) -> String {
 
 #[test]
 fn requests_are_written_to_the_byte() {
-    let bare = Request { method: Method::Get, id: Some(id()), own_ttl_s: None, content: None };
+    let bare = Request { id: Some(id()), ..Request::default() };
     let shared = "HTTP/1.1\r\nHost: h:1\r\nX-SESSION-KEY: k\r\n";
     assert_eq!(written(&bare), format!("GET /session/b/{ID} {shared}\r\n"));
     let gone = Request { method: Method::Delete, ..bare };
     assert_eq!(written(&gone), format!("DELETE /session/b/{ID} {shared}\r\n"));
-    let empty = Request { method: Method::Put, id: None, own_ttl_s: Some(2), content: None };
+    let empty = Request { method: Method::Put, own_ttl_s: Some(2), ..Request::default() };
     let fields = "X-Session-TTL: 2\r\nContent-Length: 0\r\n";
     assert_eq!(written(&empty), format!("PUT /session/b {shared}{fields}\r\n"));
 }
@@ -30,19 +30,20 @@ fn requests_are_written_to_the_byte() {
 fn a_requests_body_follows_its_length_and_type() {
     let blob = Blob { run: 1, session: 2, version: 3, len: 10 };
     let content = Some(Content { media_type: Some("text/plain"), blob });
-    let request = Request { method: Method::Post, id: Some(id()), own_ttl_s: None, content };
+    let request =
+        Request { method: Method::Post, id: Some(id()), if_match: Some(41), content, ..Request::default() };
     let mut out = Vec::new();
     RequestWriter::new("h", "b", "k").write(&request, &mut out);
     let (head, body) = out.split_at(out.len() - 10);
-    assert!(head.ends_with(b"Content-Type: text/plain\r\nContent-Length: 10\r\n\r\n"));
+    assert!(head.ends_with(b"If-Match: \"41\"\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n"));
     assert_eq!(blob.check(body), Ok(()));
 }
 
 #[test]
 fn numbers_are_written_in_decimal() {
-    for number in [0, 7, 10, 1_048_576, usize::MAX] {
+    for number in [0, 7, 10, 1_048_576, u64::MAX] {
         let mut out = Vec::new();
-        push_number_field(&mut out, b"N: ", number);
+        push_number(&mut out, b"N: ", number, b"\r\n");
         assert_eq!(out, format!("N: {number}\r\n").into_bytes());
     }
 }

@@ -48,6 +48,10 @@ pub enum Fault {
     RestlessVersion,
     /// A touch does not extend the TTL that is shown.
     WrongTtl,
+    /// If-Match is not looked at.
+    Heedless,
+    /// If-Match never matches.
+    Suspicious,
     /// No ETag.
     NoEtag,
     /// No X-Session-Expires.

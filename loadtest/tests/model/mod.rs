@@ -213,6 +213,11 @@ impl Shared {
         let Some(stored) = state.sessions.get_mut(name).filter(|stored| live(stored)) else {
             return Reply::problem(404);
         };
+        let named = asked.if_match.filter(|_| self.fault != Fault::Heedless);
+        let invented = self.fault == Fault::Suspicious && named.is_some();
+        if invented || named.is_some_and(|etag| etag != stored.version) {
+            return Reply::problem(412).with("ETag", &format!("\"{}\"", stored.version));
+        }
         stored.deadline = self.deadline(stored.ttl_s);
         match &asked.method[..] {
             "GET" => {

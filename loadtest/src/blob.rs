@@ -110,14 +110,17 @@ impl Blob {
             at = shared;
         }
         let key = self.key();
-        for (index, chunk) in bytes[at..].chunks(WORD_LEN).enumerate() {
-            let right = word(key, index as u64);
-            if chunk != &right[..chunk.len()] {
-                let within = chunk.iter().zip(&right).position(|(got, right)| got != right);
-                return Some(at + index * WORD_LEN + within.unwrap_or(0));
-            }
-        }
-        None
+        let (words, rest) = bytes[at..].as_chunks::<WORD_LEN>();
+        // Whole words as numbers: a comparison of slices would be a call for each.
+        let differs = |(index, got): (usize, &[u8; WORD_LEN])| {
+            u64::from_le_bytes(*got) != u64::from_le_bytes(word(key, index as u64))
+        };
+        let index = words.iter().enumerate().position(|(index, got)| differs((index, got)));
+        let from = index.unwrap_or(words.len());
+        let right = word(key, from as u64);
+        let got = index.map_or(rest, |index| &words[index]);
+        let within = got.iter().zip(&right).position(|(got, right)| got != right)?;
+        Some(at + from * WORD_LEN + within)
     }
 
     /// Explains bytes that differ first at `at`. Slow, and only for bytes that are wrong.

@@ -72,6 +72,26 @@ fn a_cpu_that_is_not_there_gives_exit_code_2() {
 }
 
 #[test]
+fn an_admin_listener_that_was_named_and_is_not_there_gives_exit_code_2() {
+    let model = Model::start(Fault::None);
+    let output = command(&model.url(), &["--admin", "http://127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("http://127.0.0.1:1") && said.contains("--admin"), "{said}");
+    assert_eq!(model.key_count(), 0, "no bucket was made");
+}
+
+#[test]
+fn a_profile_that_cannot_be_used_gives_exit_code_2_and_is_named() {
+    let output = command("http://127.0.0.1:1", &["--profile-file", "no-such-profile.yml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no-such-profile.yml"), "{}", text(&output.stderr));
+    let output = command("http://127.0.0.1:1", &["--profile", "tea-time"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("login-storm"), "the right ones are listed");
+}
+
+#[test]
 fn the_json_goes_alone_to_standard_output() {
     let model = Model::start(Fault::None);
     let output = command(&model.url(), &["--json", "-", "--seed", "9"]);

@@ -226,6 +226,16 @@ fn each_second_of_the_load_is_in_the_series() {
 }
 
 #[test]
+fn the_servers_own_account_is_in_the_report_where_it_can_be_had() {
+    let model = Model::start(Fault::Slow);
+    let report = load(&model, &format!("--duration 1200ms --admin {}", model.url()));
+    let server = report.server.expect("the model has a page of metrics");
+    assert!((server.cpu_us_per_request - 10.0).abs() < 0.1, "{server:?}");
+    assert!(server.sessions >= 70.0 && server.requests > 0.0, "{server:?}");
+    assert!(load(&model, "--operations 100").server.is_none(), "nobody else's page is taken for it");
+}
+
+#[test]
 fn a_run_that_is_told_to_stop_ends_with_a_report() {
     let model = Model::start(Fault::Slow);
     let stopped = Arc::new(AtomicBool::new(false));
@@ -252,6 +262,11 @@ fn a_session_that_expires_before_its_deadline_is_found() {
 #[test]
 fn a_lost_session_is_found() {
     assert_found(Fault::Lost, "early_expiry");
+}
+
+#[test]
+fn a_session_that_other_connections_do_not_see_is_found() {
+    assert_found(Fault::Local, "early_expiry");
 }
 
 #[test]

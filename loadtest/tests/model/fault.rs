@@ -18,6 +18,8 @@ pub enum Fault {
     Short,
     /// A live session is lost.
     Lost,
+    /// A session is there only on the connection that made it.
+    Local,
     /// Nothing ever expires.
     Immortal,
     /// Sessions live for half of their TTL.

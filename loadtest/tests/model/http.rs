@@ -13,6 +13,8 @@ pub struct Asked {
     pub target: String,
     pub key: String,
     pub media_type: String,
+    /// Which connection it came on.
+    pub connection: u64,
     pub own_ttl_s: Option<u64>,
     pub if_match: Option<u64>,
     pub closes: bool,

@@ -33,6 +33,8 @@ struct Stored {
     data: Vec<u8>,
     media_type: String,
     version: u64,
+    /// The connection that made it.
+    maker: u64,
     ttl_s: u64,
     deadline: Moment,
     /// Data and version of before the last update.
@@ -45,6 +47,9 @@ struct State {
     /// By `bucket/id`.
     sessions: BTreeMap<String, Stored>,
     applicable: u64,
+    connections: u64,
+    /// Requests about sessions.
+    asked: u64,
 }
 
 struct Shared {
@@ -125,7 +130,14 @@ impl Shared {
     fn serve(&self, mut stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
         let mut input = Vec::new();
+        let connection = {
+            let mut state = self.state();
+            state.connections += 1;
+            state.connections
+        };
         while let Some(asked) = http::read_request(&mut stream, &mut input) {
+            let asked = Asked { connection, ..asked };
+            self.state().asked += u64::from(in_session(&asked));
             if self.fault == Fault::Slow {
                 thread::sleep(Duration::from_millis(2));
             }
@@ -145,6 +157,7 @@ impl Shared {
     fn answer(&self, asked: &Asked) -> Reply {
         let path: Vec<&str> = asked.target.split('/').skip(1).collect();
         match path[..] {
+            ["metrics"] => Reply::new(200).with_body(self.metrics().into_bytes()),
             ["api-key", bucket] if asked.key == MASTER_KEY => self.answer_key(&asked.method, bucket),
             ["api-key", _] => Reply::problem(401),
             ["session", "settings"] if self.state().keys.values().any(|key| *key == asked.key) => {
@@ -159,6 +172,16 @@ impl Shared {
             ["session", bucket, id] => self.answer_session(asked, &format!("{bucket}/{id}")),
             _ => Reply::problem(405),
         }
+    }
+
+    fn metrics(&self) -> String {
+        let state = self.state();
+        let (asked, sessions) = (state.asked, state.sessions.len());
+        format!(
+            "# TYPE seshun_requests_total counter\nseshun_requests_total{{core=\"0\"}} {asked}\n\
+             seshun_sessions{{core=\"0\"}} {sessions}\nprocess_cpu_seconds_total {}\n",
+            asked as f64 / 1e5,
+        )
     }
 
     fn answer_key(&self, method: &str, bucket: &str) -> Reply {
@@ -184,6 +207,7 @@ impl Shared {
             data: asked.body.clone(),
             media_type: asked.media_type.clone(),
             version: 1,
+            maker: asked.connection,
             ttl_s,
             deadline: self.deadline(ttl_s),
             before: (Vec::new(), 0),
@@ -198,12 +222,16 @@ impl Shared {
 
     fn answer_session(&self, asked: &Asked, name: &str) -> Reply {
         let (now, mut state) = (self.clock.now(), self.state());
-        let live = |stored: &Stored| now < stored.deadline || self.fault == Fault::Immortal;
+        let live = |stored: &Stored| {
+            let seen = self.fault != Fault::Local || stored.maker == asked.connection;
+            seen && (now < stored.deadline || self.fault == Fault::Immortal)
+        };
         if asked.method == "POST" && self.fault == Fault::Recreated && !state.sessions.contains_key(name) {
             let stored = Stored {
                 data: Vec::new(),
                 media_type: String::new(),
                 version: 1_000_000,
+                maker: asked.connection,
                 ttl_s: self.ttl_s,
                 deadline: self.deadline(self.ttl_s),
                 before: (Vec::new(), 0),

@@ -131,7 +131,7 @@ impl Connection {
 
     async fn fill(&mut self) {
         while !self.core.is_stopped() && self.connected().await {
-            let step = self.core.workload.borrow_mut().fill(&self.core.ledger.borrow());
+            let step = self.core.workload.borrow_mut().fill(&mut self.core.ledger.borrow_mut());
             let Some(step) = step else { return };
             self.add(step, self.core.clock.now(), None);
             self.exchange(Purpose::Fill).await;
@@ -247,7 +247,9 @@ impl Connection {
         match verdict {
             Verdict::Wrong(_) => add(&self.core.progress.wrong),
             Verdict::Right | Verdict::Borderline if purpose == Purpose::Sweep => tally.swept += 1,
-            Verdict::Right | Verdict::Borderline if purpose == Purpose::Fill => tally.filled += 1,
+            Verdict::Right | Verdict::Borderline if purpose == Purpose::Fill => {
+                tally.filled += u64::from(matches!(step, Step::Create { .. }));
+            }
             _ => {}
         }
         if purpose == Purpose::Load || !matches!(verdict, Verdict::Right | Verdict::Borderline) {

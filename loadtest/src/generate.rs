@@ -71,8 +71,8 @@ pub enum Told {
     Second {
         /// Its number, counted from when the thread's load began.
         number: u64,
-        /// How long it was: the last one is shorter.
-        span: Duration,
+        /// When it ended, counted from then too, and how long it was: the last one is shorter.
+        span: (Duration, Duration),
         /// What it counted.
         second: Box<Second>,
     },
@@ -168,7 +168,7 @@ impl Seconds {
         // This thread looks a little late, so a second is as long as it was.
         let until = over.unwrap_or(now);
         let second = Box::new(std::mem::take(&mut core.tally.borrow_mut().second));
-        let (number, span) = (self.count, until.since(begun));
+        let (number, span) = (self.count, (until.since(started.at), until.since(begun)));
         debug_assert!(begun <= until || self.closed, "seconds follow each other");
         // Nobody listens if another thread failed; this one ends soon then.
         let _ = told.send(Told::Second { number, span, second });

@@ -55,7 +55,8 @@ pub struct ServerSide {
     pub sessions: f64,
     /// What a session takes from its budget, in bytes; none for too few sessions.
     pub memory_bytes_per_session: Option<f64>,
-    /// How much resident memory has grown by a session, in bytes; none for too few new sessions.
+    /// How much resident memory has grown by a session, in bytes; none for too few new sessions,
+    /// or where they took memory that was there from earlier.
     pub resident_bytes_per_session: Option<f64>,
     /// Frames sent to other cores, a request.
     pub forwarded_share: f64,
@@ -142,6 +143,7 @@ fn summary(before: &Sample, from: &Sample, during: &[Sample], last: &Sample) -> 
     let most = |figure: fn(&Sample) -> f64| during.iter().map(figure).fold(0.0, f64::max);
     let fullest = during.iter().max_by(|a, b| a.sessions.total_cmp(&b.sessions)).unwrap_or(last);
     let made = fullest.sessions - before.sessions;
+    let grown = fullest.resident_bytes - before.resident_bytes;
     let (requests, cpu_s) = (last.requests - from.requests, last.cpu_s - from.cpu_s);
     let enough = |count: f64, value: f64| (count >= SESSIONS_MIN).then(|| value / count);
     ServerSide {
@@ -151,7 +153,7 @@ fn summary(before: &Sample, from: &Sample, during: &[Sample], last: &Sample) -> 
         resident_bytes: most(|sample| sample.resident_bytes),
         sessions: fullest.sessions,
         memory_bytes_per_session: enough(fullest.sessions, fullest.memory_bytes),
-        resident_bytes_per_session: enough(made, fullest.resident_bytes - before.resident_bytes),
+        resident_bytes_per_session: enough(made, grown).filter(|_| grown > 0.0),
         forwarded_share: per(last.forwards - from.forwards, requests),
         inbox_frames_max: most(|sample| sample.inbox_frames),
         expiry_lag_s_max: most(|sample| sample.expiry_lag_s),
@@ -228,6 +230,14 @@ mod tests {
         let found = probe(false, during).conclude(3000).unwrap();
         assert_eq!((found.requests, found.cpu_us_per_request, found.cpus_busy), (2000.0, 500.0, 0.5));
         assert_eq!(found.memory_bytes_per_session, None);
+    }
+
+    #[test]
+    fn sessions_in_memory_of_earlier_ones_have_no_growth() {
+        let sample = Sample::parse(PAGE, at(1)).unwrap();
+        let before = Sample { resident_bytes: 9e6, ..Sample::default() };
+        let found = Probe { before, ..probe(false, vec![sample]) }.conclude(100).unwrap();
+        assert_eq!(found.resident_bytes_per_session, None);
     }
 
     #[test]

@@ -76,10 +76,10 @@ impl Second {
         self.dropped += other.dropped;
     }
 
-    fn row(&self, number: u64, span: Duration) -> Row {
+    fn row(&self, at: Duration, span: Duration) -> Row {
         let quantile_us = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
         Row {
-            at_s: number as f64 + span.as_secs_f64(),
+            at_s: at.as_secs_f64(),
             answers_per_s: self.latencies.len() as f64 / span.as_secs_f64(),
             p50_us: quantile_us(0.5),
             p99_us: quantile_us(0.99),
@@ -107,8 +107,10 @@ impl Series {
         Self { cores, rows: Vec::new(), open: BTreeMap::new() }
     }
 
-    /// Takes a core's second in, which lasted for `span`; gives the row that it completes.
-    pub fn hand_in(&mut self, number: u64, span: Duration, second: &Second) -> Option<Row> {
+    /// Takes a core's second in, which lasted for `span` and ended so long `at` after the start
+    /// of measuring; gives the row that it completes.
+    pub fn hand_in(&mut self, number: u64, (at, span): (Duration, Duration), second: &Second) -> Option<Row> {
+        debug_assert!(span <= at, "a second does not begin before measuring does");
         let (count, sum) = self.open.entry(number).or_default();
         *count += 1;
         sum.merge(second);
@@ -116,7 +118,7 @@ impl Series {
             return None;
         }
         let (_, sum) = self.open.remove(&number)?;
-        let row = (span >= SPAN_MIN).then(|| sum.row(number, span))?;
+        let row = (span >= SPAN_MIN).then(|| sum.row(at, span))?;
         self.rows.push(row);
         Some(row)
     }
@@ -132,7 +134,12 @@ impl Series {
 mod tests {
     use super::*;
 
-    const WHOLE: Duration = Duration::from_secs(1);
+    const WHOLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(1));
+
+    /// A part of the fifth second.
+    fn part(millis: u64) -> (Duration, Duration) {
+        (Duration::from_millis(4000 + millis), Duration::from_millis(millis))
+    }
 
     fn second(micros: std::ops::RangeInclusive<u64>) -> Second {
         let mut second = Second { errors: 1, wrong: 2, dropped: 3, ..Second::default() };
@@ -154,9 +161,9 @@ mod tests {
     #[test]
     fn a_last_part_of_a_second_counts_by_its_length() {
         let mut series = Series::new(1);
-        let row = series.hand_in(4, WHOLE / 2, &second(1..=50)).expect("half a second is enough");
+        let row = series.hand_in(4, part(500), &second(1..=50)).expect("half a second is enough");
         assert_eq!((row.at_s, row.answers_per_s), (4.5, 100.0));
-        assert_eq!(series.hand_in(5, WHOLE / 100, &second(1..=1)), None, "and a hundredth is not");
+        assert_eq!(series.hand_in(5, part(10), &second(1..=1)), None, "and a hundredth is not");
         assert_eq!(series.into_rows().len(), 1);
     }
 

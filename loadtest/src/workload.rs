@@ -137,14 +137,18 @@ impl Workload {
         Self { rng, shape, users, filled: false, fill_tries: 2 * shape.population + 100 }
     }
 
-    /// The next step towards the population; nothing when it has been made.
-    pub fn fill(&mut self, ledger: &Ledger) -> Option<Step> {
-        self.filled |= ledger.staying_count() >= self.shape.population || self.fill_tries == 0;
+    /// The next step towards the population and its data; nothing when both are there.
+    pub fn fill(&mut self, ledger: &mut Ledger) -> Option<Step> {
         if self.filled {
             return None;
         }
-        self.fill_tries -= 1;
-        Some(self.log_in(ledger))
+        if ledger.staying_count() < self.shape.population && self.fill_tries > 0 {
+            self.fill_tries -= 1;
+            return Some(self.log_in(ledger));
+        }
+        let unwritten = self.first_data(ledger);
+        self.filled = unwritten.is_none();
+        unwritten
     }
 
     /// The next step; every place that it names has a session that the step can have.
@@ -153,9 +157,8 @@ impl Workload {
         if let Some(place) = ledger.due(now) {
             return Step::Read(place);
         }
-        if let Some(place) = ledger.unwritten() {
-            let reads = self.rng.percent(UNWRITTEN_READ_SHARE);
-            return if reads { Step::Read(place) } else { Step::Update(place) };
+        if let Some(step) = self.first_data(ledger) {
+            return step;
         }
         if self.rng.percent(self.shape.contested_percent) {
             return self.contest(ledger);
@@ -164,6 +167,13 @@ impl Workload {
             return self.ask_for_gone(ledger);
         }
         self.draw(ledger)
+    }
+
+    /// The step about a session that waits for its first data.
+    fn first_data(&mut self, ledger: &mut Ledger) -> Option<Step> {
+        let place = ledger.unwritten()?;
+        let reads = self.rng.percent(UNWRITTEN_READ_SHARE);
+        Some(if reads { Step::Read(place) } else { Step::Update(place) })
     }
 
     fn draw(&mut self, ledger: &Ledger) -> Step {

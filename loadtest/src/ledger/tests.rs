@@ -161,7 +161,7 @@ fn simulate(seed: u64) -> Happened {
     let mut flying: Vec<Exchange> = Vec::new();
     for step_number in 0..4000 {
         if flying.len() < CONNECTIONS && rng.percent(70) {
-            let step = workload.fill(&ledger).unwrap_or_else(|| workload.next(&mut ledger, now));
+            let step = workload.fill(&mut ledger).unwrap_or_else(|| workload.next(&mut ledger, now));
             let attempt = ledger.begin(step, now);
             let request = ledger.request(&attempt);
             // Now and then an exchange takes so long that deadlines pass.

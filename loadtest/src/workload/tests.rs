@@ -42,15 +42,15 @@ fn the_population_is_made_first_and_no_more_than_can_be() {
     let mut workload = Workload::new(Rng::new(1), SHAPE);
     let mut ledger = Ledger::new(TERMS, 0);
     let mut made = 0;
-    while let Some(step) = workload.fill(&ledger) {
+    while let Some(step) = workload.fill(&mut ledger) {
         let _ = ledger.begin(step, Moment::default());
         made += 1;
     }
     assert_eq!(ledger.staying_count(), 10);
     assert!((10..30).contains(&made), "some are short-lived: {made}");
     // A server that takes none is asked a bounded number of times.
-    let (mut workload, ledger) = (Workload::new(Rng::new(1), SHAPE), Ledger::new(TERMS, 0));
-    assert_eq!(std::iter::from_fn(|| workload.fill(&ledger)).count(), 120);
+    let (mut workload, mut ledger) = (Workload::new(Rng::new(1), SHAPE), Ledger::new(TERMS, 0));
+    assert_eq!(std::iter::from_fn(|| workload.fill(&mut ledger)).count(), 120);
 }
 
 #[test]

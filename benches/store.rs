@@ -25,9 +25,10 @@ const START: Moment = Moment::from_millis(0);
 /// What one turn of a core expires at most.
 const TURN_BUDGET: usize = 256;
 
-/// Whether criterion runs each bench once only.
+/// Whether criterion runs each bench once only: cargo passes `--bench` to time them.
 fn is_test() -> bool {
-    std::env::args().any(|argument| argument == "--test")
+    let is_given = |name| std::env::args().any(|argument| argument == name);
+    is_given("--test") || !is_given("--bench")
 }
 
 fn count(full: u64) -> u64 {
@@ -266,13 +267,25 @@ fn print_memory() {
     let data = [7; 1024];
     for number in 0..1_200_000 {
         create(&mut store, Moment::from_millis(number), number, &data);
-        let len = number + 1;
-        if len % 100_000 == 0 {
-            let counted = (store.bytes().as_u64() - counted_before) as f64 / len as f64 - 1024.0;
-            let resident = (resident_bytes() - resident_before) as f64 / len as f64 - 1024.0;
-            println!("{len:>9} sessions: {counted:6.1} {resident:6.1}");
+        if (number + 1) % 100_000 == 0 {
+            print_overhead(&store, counted_before, resident_before);
         }
     }
+    println!("after as many of them, chosen at random, were removed and created again");
+    for turn in 0..1_200_000 {
+        let (now, number) = (Moment::from_millis(1_200_000), random(turn) % 1_200_000);
+        let handle = find(&mut store, now, number);
+        store.remove(handle);
+        create(&mut store, now, number, &data);
+    }
+    print_overhead(&store, counted_before, resident_before);
+}
+
+fn print_overhead(store: &Store, counted_before: u64, resident_before: u64) {
+    let over_data = |bytes: u64| bytes as f64 / store.len() as f64 - 1024.0;
+    let counted = over_data(store.bytes().as_u64() - counted_before);
+    let resident = over_data(resident_bytes() - resident_before);
+    println!("{:>9} sessions: {counted:6.1} {resident:6.1}", store.len());
 }
 
 fn main() {

@@ -248,19 +248,12 @@ impl CoreMetrics {
         self.cell(Figure::MemoryBytes).show(memory.as_u64());
     }
 
-    /// A session was created in this core's shard.
-    pub fn session_created(&self) {
-        self.cell(Figure::SessionsCreated).add(1);
-    }
-
-    /// A client deleted a session of this core's shard.
-    pub fn session_deleted(&self) {
-        self.cell(Figure::SessionsDeleted).add(1);
-    }
-
-    /// So many sessions were removed because they were due.
-    pub fn sessions_expired(&self, count: usize) {
-        self.cell(Figure::SessionsExpired).add(count as u64);
+    /// Since the start so many sessions of this core's shard were created, deleted by clients,
+    /// and removed because they were due, by whoever found them so.
+    pub fn show_sessions_so_far(&self, created: u64, deleted: u64, expired: u64) {
+        self.cell(Figure::SessionsCreated).show(created);
+        self.cell(Figure::SessionsDeleted).show(deleted);
+        self.cell(Figure::SessionsExpired).show(expired);
     }
 
     /// A turn has ended.

@@ -1,4 +1,4 @@
-//! Every interleaving of the park flag's protocol, under every memory order that the
+//! The interleavings of the park flag's protocol, under every memory order that the
 //! language permits: no wake-up is lost.
 //!
 //! `park.rs` itself is compiled here, beside a `sync` of loom's atomics. The lane is the
@@ -6,6 +6,8 @@
 //! condition variable; a lost wake-up is a sleeper that waits for ever, which loom reports
 //! as a deadlock. The last model leaves the fences out and must fail: it shows that the
 //! others would.
+
+#![allow(clippy::unwrap_used)]
 
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -126,9 +128,12 @@ impl<Flag: Protocol, const POSTERS: usize> Core<Flag, POSTERS> {
     }
 }
 
-/// A core that sleeps until each of `POSTERS` peers has posted once.
-fn check<Flag: Protocol, const POSTERS: usize>() {
-    loom::model(|| {
+/// A core that sleeps until each of `POSTERS` peers has posted once, in every interleaving
+/// with at most so many preemptions; in every one at all where none is given.
+fn check<Flag: Protocol, const POSTERS: usize>(preemptions_max: Option<usize>) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = preemptions_max;
+    model.check(|| {
         let core = Arc::new(Core::<Flag, POSTERS>::new());
         let posters: Vec<_> = (0..POSTERS)
             .map(|poster| {
@@ -145,16 +150,17 @@ fn check<Flag: Protocol, const POSTERS: usize>() {
 
 #[test]
 fn one_peer_never_loses_its_wake_up() {
-    check::<ParkFlag, 1>();
+    check::<ParkFlag, 1>(None);
 }
 
 #[test]
 fn two_peers_never_lose_a_wake_up_and_ring_once_an_announcement() {
-    check::<ParkFlag, 2>();
+    // Three take seconds; four were run once, for a minute, and hold as well.
+    check::<ParkFlag, 2>(Some(3));
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
 fn without_the_fences_a_wake_up_is_lost() {
-    check::<Unfenced, 1>();
+    check::<Unfenced, 1>(None);
 }

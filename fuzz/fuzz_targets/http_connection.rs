@@ -103,7 +103,10 @@ fn judge(connection: &mut Connection, seen: &mut Vec<Seen>) {
         return;
     }
     assert!(head.path().len() <= LIMITS.target_bytes_max && head.fields().count() <= LIMITS.fields_max);
-    assert!(head.fields().all(|(name, value)| !name.is_empty() && !value.iter().any(|byte| b"\r\n\0".contains(byte))));
+    assert!(
+        head.fields()
+            .all(|(name, value)| !name.is_empty() && !value.iter().any(|byte| b"\r\n\0".contains(byte)))
+    );
     seen.push(Seen::Request {
         path: head.path().to_vec(),
         fields: head.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),

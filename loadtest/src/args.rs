@@ -18,7 +18,7 @@ const SIZE_MAX: usize = 64 * 1024 * 1024;
 ///
 /// Exits with 0 if every answer was right, 1 after a wrong answer, 2 if it could not run.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "loadtest", version)]
+#[command(name = "loadtest", version, args_override_self = true)]
 pub struct Args {
     /// The server
     #[arg(long, default_value = "http://127.0.0.1:8385")]
@@ -109,7 +109,7 @@ impl Url {
 
     /// The address and port to resolve.
     pub fn authority(&self) -> String {
-        if self.has_port { self.host.clone() } else { format!("{}:80", self.host) }
+        format!("{}{}", self.host, if self.has_port { "" } else { ":80" })
     }
 }
 

@@ -87,6 +87,7 @@ pub struct Connection {
     /// Operations that may still begin.
     operations_left: u64,
     losses: u32,
+    given_up: bool,
     stream: Option<TcpStream>,
     /// The request on its way.
     output: Vec<u8>,
@@ -108,6 +109,7 @@ impl Connection {
             workload,
             operations_left,
             losses: 0,
+            given_up: false,
             stream: None,
             output,
             input,
@@ -128,7 +130,10 @@ impl Connection {
     /// Loads until the run is over, then removes the sessions that it made.
     pub async fn run(mut self) {
         let mut now = self.shared.clock.now();
-        while self.goes_on(now) && self.connected().await {
+        while self.goes_on(now) {
+            if !self.connected().await {
+                break;
+            }
             let step = self.workload.next(&self.ledger, now);
             self.operations_left -= 1;
             now = self.perform(step).await;
@@ -167,7 +172,10 @@ impl Connection {
     /// Removes what is left, so that no run leaves its sessions to their TTLs. Bounded, not measured.
     async fn sweep(&mut self) {
         let until = self.shared.clock.now().after(SWEEP_MAX);
-        while self.stream.is_some() && self.ledger.kept_count() > 0 && self.shared.clock.now() < until {
+        while self.ledger.kept_count() > 0 && self.shared.clock.now() < until {
+            if self.given_up || !self.connected().await {
+                return;
+            }
             let step = Step::Delete(Place::Kept(self.ledger.kept_count() - 1));
             let attempt = self.ledger.begin(step);
             let number = attempt.session_number();
@@ -236,6 +244,7 @@ impl Connection {
         if self.losses < LOSSES_MAX && self.connect().await {
             return true;
         }
+        self.given_up = true;
         self.shared.tally.borrow_mut().error("connections_given_up");
         false
     }
@@ -266,6 +275,7 @@ async fn read_answer(stream: &mut TcpStream, input: &mut Vec<u8>) -> Result<Head
     debug_assert!(input.is_empty(), "nothing of an earlier answer is left");
     let mut head: Option<Head> = None;
     loop {
+        // Room for the whole body at once, so that large data does not take many reads.
         let wanted = head.as_ref().map_or(0, Head::answer_len);
         input.reserve(wanted.saturating_sub(input.len()).max(READ_ROOM));
         if read_more(stream, input).await.map_or(true, |count| count == 0) {
@@ -291,6 +301,7 @@ async fn read_more(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result<us
     let (count, slice) = stream.read(std::mem::take(input).slice_mut(filled..)).await;
     *input = slice.into_inner();
     if count.is_err() {
+        // A failed read leaves its length undefined.
         input.truncate(filled);
     }
     count

@@ -24,7 +24,7 @@ pub enum RunError {
     #[error("cannot look up {url}: {source}; name the server with --url")]
     Resolve {
         /// The server.
-        url: Url,
+        url: String,
         /// What the resolver said.
         source: io::Error,
     },
@@ -34,7 +34,7 @@ pub enum RunError {
     )]
     Connect {
         /// The server.
-        url: Url,
+        url: String,
         /// What the socket said.
         source: io::Error,
     },
@@ -42,7 +42,7 @@ pub enum RunError {
     #[error("{url} does not answer as Seshun does: {reason}; is another program listening there?")]
     Foreign {
         /// The server.
-        url: Url,
+        url: String,
         /// What was odd.
         reason: String,
     },
@@ -50,7 +50,7 @@ pub enum RunError {
     #[error("{url} refuses the master key (401); give one of its auth.master_keys with --master-key")]
     MasterKey {
         /// The server.
-        url: Url,
+        url: String,
     },
     /// The blobs are larger than the server takes.
     #[error("the server takes at most {max_payload} bytes of data; ask for no more with --size")]
@@ -111,7 +111,7 @@ pub struct Control {
 impl Control {
     /// Looks the server's address up.
     pub fn new(url: &Url, master_key: &str) -> Result<Self, RunError> {
-        let failed = |source| RunError::Resolve { url: url.clone(), source };
+        let failed = |source| RunError::Resolve { url: url.to_string(), source };
         let none = || failed(io::Error::other("it has no address"));
         let remote_addr = url.authority().to_socket_addrs().map_err(failed)?.next().ok_or_else(none)?;
         Ok(Self { url: url.clone(), remote_addr, master_key: master_key.to_owned() })
@@ -131,7 +131,7 @@ impl Control {
         match reply.status {
             201 if visible => Ok(Bucket { name, key }),
             201 => Err(self.foreign("the bucket's key has characters that no header takes")),
-            401 => Err(RunError::MasterKey { url: self.url.clone() }),
+            401 => Err(RunError::MasterKey { url: self.url.to_string() }),
             status => Err(self.foreign(&format!("{status} for PUT /api-key/{name}"))),
         }
     }
@@ -154,7 +154,7 @@ impl Control {
     }
 
     fn call(&self, method: &str, target: &str, key: &str) -> Result<Reply, RunError> {
-        let failed = |source| RunError::Connect { url: self.url.clone(), source };
+        let failed = |source| RunError::Connect { url: self.url.to_string(), source };
         let request = format!(
             "{method} {target} HTTP/1.1\r\nHost: {}\r\nX-SESSION-KEY: {key}\r\nContent-Length: 0\r\n\
              Connection: close\r\n\r\n",
@@ -174,7 +174,7 @@ impl Control {
             let count = match stream.read(&mut chunk) {
                 Ok(0) => return Err(self.foreign("it closed the connection within an answer")),
                 Ok(count) => count,
-                Err(source) => return Err(RunError::Connect { url: self.url.clone(), source }),
+                Err(source) => return Err(RunError::Connect { url: self.url.to_string(), source }),
             };
             bytes.extend_from_slice(&chunk[..count]);
             let head = Head::parse(&bytes).map_err(|malformed| self.foreign(malformed.0))?;
@@ -186,6 +186,6 @@ impl Control {
     }
 
     fn foreign(&self, reason: &str) -> RunError {
-        RunError::Foreign { url: self.url.clone(), reason: reason.to_owned() }
+        RunError::Foreign { url: self.url.to_string(), reason: reason.to_owned() }
     }
 }

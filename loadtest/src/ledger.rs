@@ -234,6 +234,7 @@ impl Ledger {
 
     fn take(&mut self, place: Place) -> Session {
         let taken = match place {
+            // The order of the kept ones means nothing: places in it are drawn.
             Place::Kept(index) => return self.kept.swap_remove(index),
             Place::Early => self.early.pop_front(),
             Place::Late => self.late.pop_front(),
@@ -253,6 +254,7 @@ impl Ledger {
     fn put(&mut self, place: Place, session: Session) {
         match place {
             Place::Kept(_) => self.kept.push(session),
+            // Just touched, so its deadline is the last of all.
             Place::Early | Place::Late => self.late.push_back(session),
             Place::Gone(_) => self.remember_gone(session),
         }

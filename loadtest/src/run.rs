@@ -98,6 +98,7 @@ fn load(
 ) -> Result<(Tally, Duration, &'static str), RunError> {
     let terms = terms(args, seed, control, bucket)?;
     raise_descriptor_limit();
+    // The clock starts after the control requests: they are no part of the load.
     let clock = Clock::started();
     let first = Assignment {
         thread: 0,

@@ -33,7 +33,7 @@ pub struct Terms {
 }
 
 /// A session as this connection knows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Session {
     /// Its id; unknown until its creation was answered.
     pub id: IdText,
@@ -111,8 +111,8 @@ impl Session {
     }
 
     /// The session after one more writing.
-    pub fn written(&self) -> Self {
-        Self { version: self.version + 1, ..self.clone() }
+    pub fn written(self) -> Self {
+        Self { version: self.version + 1, ..self }
     }
 
     /// What is wrong with a 404 where it must be there.

@@ -297,12 +297,16 @@ impl<'a> Answer<'a> {
 
     /// The Content-Type, if there is one.
     pub fn content_type(&self) -> Option<&'a [u8]> {
-        self.head.content_type.clone().map(|range| &self.bytes[range])
+        self.slice(self.head.content_type.as_ref())
     }
 
     /// The Location, if there is one.
     pub fn location(&self) -> Option<&'a [u8]> {
-        self.head.location.clone().map(|range| &self.bytes[range])
+        self.slice(self.head.location.as_ref())
+    }
+
+    fn slice(&self, range: Option<&Range<usize>>) -> Option<&'a [u8]> {
+        range.map(|range| &self.bytes[range.start..range.end])
     }
 }
 
@@ -350,9 +354,11 @@ fn has_no_store(value: &[u8]) -> bool {
     value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(b"no-store"))
 }
 
-/// Whether this looks like `2026-01-31T12:00:00Z`, with or without a fraction of a second.
+/// Whether this looks like `2026-01-31T12:00:00Z`, with or without a fraction of a second;
+/// RFC 3339, section 4.3, lets `+00:00` stand for Z.
 fn is_utc_time(value: &[u8]) -> bool {
-    let Some(seconds) = value.strip_suffix(b"Z") else { return false };
+    let zoned = value.strip_suffix(b"Z").or_else(|| value.strip_suffix(b"+00:00"));
+    let Some(seconds) = zoned else { return false };
     let fits = |(at, byte): (usize, &u8)| match at {
         4 | 7 => *byte == b'-',
         10 => *byte == b'T',

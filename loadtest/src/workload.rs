@@ -99,6 +99,7 @@ impl Workload {
 
     /// The next step; every place that it names has a session.
     pub fn next(&mut self, ledger: &Ledger, now: Moment) -> Step {
+        // What is due goes first: later it would come too close to its deadline to be judged.
         if let Some(place) = ledger.due(now) {
             return Step::Read(place);
         }
@@ -141,6 +142,7 @@ impl Workload {
 
     fn create(&mut self, ledger: &Ledger) -> Step {
         let short = self.rng.percent(SHORT_LIVED_SHARE) && ledger.takes_short_lived();
+        // A short-lived one is not touched again before its time, so it gets its data at once.
         let with_data = self.has_data && (short || !self.rng.percent(UNWRITTEN_SHARE));
         Step::Create { short, with_data }
     }

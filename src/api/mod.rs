@@ -46,11 +46,20 @@ pub enum Call {
 
 impl Call {
     /// How the answer must be written.
-    pub fn reply(&self) -> Reply {
+    pub fn reply(&self) -> &Reply {
         match self {
-            Self::Settings { reply, .. } => *reply,
-            Self::Session(call) => call.reply,
-            Self::Key(call) => call.reply,
+            Self::Settings { reply, .. } => reply,
+            Self::Session(call) => &call.reply,
+            Self::Key(call) => &call.reply,
+        }
+    }
+
+    /// The same, for what is known only later.
+    pub fn reply_mut(&mut self) -> &mut Reply {
+        match self {
+            Self::Settings { reply, .. } => reply,
+            Self::Session(call) => &mut call.reply,
+            Self::Key(call) => &mut call.reply,
         }
     }
 

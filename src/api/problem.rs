@@ -22,7 +22,7 @@ pub enum Problem {
     TooLarge {
         /// The limit, inclusive.
         limit: u64,
-        /// What was announced; none where the body came in chunks and was cut off.
+        /// What was announced; none where it came in chunks.
         size: Option<u64>,
     },
     /// X-Session-TTL is no whole number of seconds from 1 on.
@@ -53,8 +53,6 @@ pub enum Problem {
     Busy,
     /// The core that must answer did not; whether it acted is unknown.
     Unanswered,
-    /// The request's head or body did not come to its end in time.
-    RequestTimeout,
     /// Too many large bodies are on their way at once.
     TransitFull,
     /// More connections than are allowed.
@@ -86,7 +84,6 @@ impl Problem {
             Self::Precondition(_) => Status::PreconditionFailed,
             Self::BucketReserved | Self::BucketTaken => Status::Conflict,
             Self::StorageFull => Status::InsufficientStorage,
-            Self::RequestTimeout => Status::RequestTimeout,
             Self::Busy | Self::Unanswered | Self::TransitFull => Status::ServiceUnavailable,
             Self::TooManyConnections => Status::ServiceUnavailable,
             Self::Internal => Status::InternalServerError,
@@ -115,7 +112,6 @@ impl Problem {
             Self::StorageFull => "storage_full",
             Self::Busy => "busy",
             Self::Unanswered => "unanswered",
-            Self::RequestTimeout => "request_timeout",
             Self::TransitFull => "too_many_bodies",
             Self::TooManyConnections => "too_many_connections",
             Self::Internal => "internal_error",
@@ -161,7 +157,6 @@ impl Problem {
             }
             Self::Busy => "Too much is waiting; nothing was done, try again.",
             Self::Unanswered => "No answer came in time; whether the request was carried out is unknown.",
-            Self::RequestTimeout => "The request took too long to arrive; nothing was done.",
             Self::TransitFull => "Too many large bodies are on their way; nothing was done, try again.",
             Self::TooManyConnections => "Too many connections are open; try again later.",
             Self::Internal => "Something went wrong on our side; it has been logged.",

@@ -1,4 +1,7 @@
 //! What the interface is set to, and the page that shows the public part of it.
+//!
+//! One value for all cores, made at the start and never changed. The page is rendered once;
+//! no master key, and nothing that would help to guess one, is on it.
 
 use serde::Serialize;
 

@@ -112,6 +112,7 @@ fn append_within(buffer: &mut Vec<u8>, data: &[u8], bytes_max: usize) {
     let len = buffer.len() + data.len();
     debug_assert!(len <= bytes_max, "more data than the framing let through");
     if len > buffer.capacity() {
+        // Doubling alone would end at up to twice the body, which may then be kept for long.
         let roomy = len.max(buffer.capacity() * 2).max(BODY_BYTES_INITIAL);
         buffer.reserve_exact(roomy.min(bytes_max).max(len) - buffer.len());
     }

@@ -123,6 +123,8 @@ impl ChunkedDecoder {
         if is_first {
             return Err(misplaced_line_feed(byte).unwrap_or(Refused::ChunkSizeInvalid));
         }
+        // The size is complete. It fits: each of its digits was held against what is left.
+        debug_assert!(self.chunk_bytes_left <= self.body_bytes_left);
         self.body_bytes_left -= self.chunk_bytes_left;
         match byte {
             b'\r' => Ok(Stage::SizeLineFeed),
@@ -171,6 +173,8 @@ impl ChunkedDecoder {
         }
     }
 
+    /// Only what tells nothing is counted: a client that writes small chunks is clumsy, not
+    /// hostile, and its chunks are bounded by the body's own limit.
     fn spend_overhead(&mut self) -> Result<(), Refused> {
         self.overhead_bytes_left =
             self.overhead_bytes_left.checked_sub(1).ok_or(Refused::ChunkOverheadTooLong)?;

@@ -92,7 +92,7 @@ pub struct Connection {
     has_skipped_line: bool,
     /// The client will send nothing more.
     has_input_ended: bool,
-    /// The current request is the last, whatever it says.
+    /// Nothing more will be read, whatever is in the input.
     is_closing: bool,
 }
 
@@ -117,7 +117,10 @@ impl Connection {
     pub fn take_input(&mut self) -> Vec<u8> {
         let read_for = match self.state {
             State::InPlace { head_len, body_len } => {
-                ReadFor::BodyInPlace((head_len + body_len).saturating_sub(self.input.unread().len()))
+                match (head_len + body_len).saturating_sub(self.input.unread().len()) {
+                    0 => ReadFor::Head, // reading ahead: a read without room would look like the end
+                    missing => ReadFor::BodyInPlace(missing),
+                }
             }
             State::Streaming(_) => ReadFor::BodyStream,
             _ => ReadFor::Head,
@@ -135,7 +138,9 @@ impl Connection {
         self.input.append(bytes);
     }
 
-    /// The client has closed its write side.
+    /// The client has closed its write side. What is whole is still served, what is not never
+    /// will be; a driver that ended it because of a timeout has asked [`Connection::phase`]
+    /// before, to know whether a 408 is due.
     pub fn end_input(&mut self) {
         self.has_input_ended = true;
     }
@@ -146,6 +151,7 @@ impl Connection {
             return self.refuse(refused);
         }
         if self.is_closing {
+            // A collected body goes now: the connection may linger until the client has read.
             self.state = State::Done;
         }
         match self.state {
@@ -197,6 +203,7 @@ impl Connection {
                 State::InPlace { head_len, body_len: bytes as usize }
             }
             length => {
+                // The head makes room, so that the whole buffer is there to read the body into.
                 self.input.consume(head_len);
                 self.parsed.forget_positions();
                 State::Streaming(BodyReader::new(length, plan, &self.limits))
@@ -256,6 +263,7 @@ impl Connection {
                 self.has_skipped_line = false;
                 self.state = State::Head;
             }
+            // What is left of the body cannot be told from the next request.
             _ => self.close(),
         }
     }
@@ -269,7 +277,8 @@ impl Connection {
         }
     }
 
-    /// No further request will be taken.
+    /// No further request will be taken, and the next poll says so: a body that is still to be
+    /// read is given up. A driver that wants it answers first and closes then.
     pub fn close(&mut self) {
         self.is_closing = true;
     }
@@ -309,10 +318,16 @@ impl Connection {
         if !self.skip_empty_line()? {
             return Ok(None);
         }
+        if self.scanner.is_at_start() {
+            let at_once = self.parsed.parse_at_once(self.input.unread(), &self.limits)?;
+            if at_once.is_some() {
+                return Ok(at_once);
+            }
+        }
         let Some(head_len) = self.scanner.scan(self.input.unread_mut(), &self.limits)? else {
             return Ok(None);
         };
-        self.parsed.parse(&self.input.unread()[..head_len], self.scanner.request_line())?;
+        self.parsed.parse(&self.input.unread()[..head_len])?;
         Ok(Some(head_len))
     }
 

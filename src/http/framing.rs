@@ -80,6 +80,7 @@ impl FramingFields {
     }
 
     fn observe_host(&mut self, value: &[u8]) -> Result<(), Refused> {
+        // In 1.0 too: two hosts are two requests to whoever picks the other one.
         if self.has_host {
             return Err(Refused::HostRepeated);
         }
@@ -88,6 +89,7 @@ impl FramingFields {
     }
 
     fn observe_expect(&mut self, value: &[u8]) {
+        // Judged in `settle`: only there is it known that the client may expect anything.
         if value.eq_ignore_ascii_case(b"100-continue") {
             self.expects_continue = true;
         } else {
@@ -104,6 +106,8 @@ impl FramingFields {
     }
 
     fn observe_content_length(&mut self, value: &[u8]) -> Result<(), Refused> {
+        // Two equal lengths may be merged (RFC 9112, section 6.3), but a peer in front of us may
+        // have seen only one of them: no honest client sends two.
         if self.content_length.is_some() {
             return Err(Refused::ContentLengthRepeated);
         }

@@ -8,9 +8,8 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::framing::{BodyLength, Framing, FramingFields};
-use super::scan::RequestLine;
 use super::target::{Target, TargetForm};
-use super::{FIELDS_CEILING, HttpVersion, Method, Refused, is_token_byte};
+use super::{FIELDS_CEILING, HttpVersion, Limits, Method, Refused, is_token_byte};
 
 /// A request's head, borrowed from the connection's input.
 #[derive(Clone, Copy)]
@@ -137,27 +136,62 @@ impl ParsedHead {
         self.target.query = None;
     }
 
-    /// Parses the head that fills `bytes`, which a scanner has found to be whole.
-    pub(super) fn parse(&mut self, bytes: &[u8], line: &RequestLine) -> Result<(), Refused> {
-        debug_assert!(bytes.ends_with(b"\r\n\r\n") && line.target.end < bytes.len());
-        debug_assert!(u32::try_from(bytes.len()).is_ok(), "positions have 32 bits");
-        let mut room = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_CEILING];
+    /// Parses the head at the front of `bytes` if it is there whole and its lines are sound, and
+    /// returns its length: the usual case, in which a scanner would only cost a second look.
+    /// `None` says nothing of the reason: the scanner will.
+    pub(super) fn parse_at_once(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refused> {
+        let window = &bytes[..bytes.len().min(limits.head_bytes_max)];
+        if matches!(window, [] | [b'\r' | b'\n', ..]) {
+            return Ok(None); // the parser would skip any number of empty lines
+        }
+        let mut room = [const { MaybeUninit::uninit() }; FIELDS_CEILING];
+        let mut request = httparse::Request::new(&mut []);
+        let Ok(httparse::Status::Complete(head_len)) = request.parse_with_uninit_headers(window, &mut room)
+        else {
+            return Ok(None);
+        };
+        let head = &window[..head_len];
+        // The parser lets a line end with a bare LF but lets no CR stand without its LF: so no LF
+        // is bare where there is one CR a line. Lines: request line, fields, blank line.
+        let has_sound_line_ends = memchr::memchr_iter(b'\r', head).count() == request.headers.len() + 2;
+        let is_within_limits = request.headers.len() <= limits.fields_max
+            && request.path.unwrap_or_default().len() <= limits.target_bytes_max;
+        if !has_sound_line_ends || !is_within_limits {
+            return Ok(None);
+        }
+        self.adopt(head, &request)?;
+        Ok(Some(head_len))
+    }
+
+    /// Parses the head that fills `bytes`, which a scanner has found to be whole, with sound line
+    /// ends and within the limits.
+    pub(super) fn parse(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        debug_assert!(bytes.ends_with(b"\r\n\r\n"));
+        let mut room = [const { MaybeUninit::uninit() }; FIELDS_CEILING];
         let mut request = httparse::Request::new(&mut []);
         match request.parse_with_uninit_headers(bytes, &mut room) {
-            Ok(httparse::Status::Complete(parsed_len)) if parsed_len == bytes.len() => {}
-            Ok(_) => return Err(Refused::InvalidFieldName),
-            Err(error) => return Err(explain(error, bytes)),
+            Ok(httparse::Status::Complete(parsed_len)) if parsed_len == bytes.len() => {
+                self.adopt(bytes, &request)
+            }
+            // Scanner and parser disagree on where the head ends: nothing could be more ambiguous.
+            Ok(_) => Err(Refused::InvalidFieldName),
+            Err(error) => Err(explain(error, bytes)),
         }
+    }
+
+    /// Judges what was parsed from `bytes` and keeps where it lies.
+    fn adopt(&mut self, bytes: &[u8], request: &httparse::Request<'_, '_>) -> Result<(), Refused> {
+        debug_assert!(u32::try_from(bytes.len()).is_ok(), "positions have 32 bits");
         let method = request.method.unwrap_or_default().as_bytes();
         self.method = Method::from_token(method);
-        self.version = line.version;
-        self.set_target(bytes, line.target.clone(), method == b"CONNECT")?;
+        self.version = if request.version == Some(0) { HttpVersion::Http10 } else { HttpVersion::Http11 };
+        self.set_target(bytes, request.path.unwrap_or_default().as_bytes(), method == b"CONNECT")?;
         self.set_fields(bytes, request.headers)
     }
 
-    fn set_target(&mut self, bytes: &[u8], at: Range<usize>, is_connect: bool) -> Result<(), Refused> {
-        let start = at.start;
-        let target = Target::parse(&bytes[at], is_connect)?;
+    fn set_target(&mut self, bytes: &[u8], text: &[u8], is_connect: bool) -> Result<(), Refused> {
+        let start = Span::of(text, bytes).range().start;
+        let target = Target::parse(text, is_connect)?;
         self.target.form = target.form;
         self.target.path = target.path.start + start..target.path.end + start;
         self.target.query = target.query.map(|query| query.start + start..query.end + start);
@@ -166,6 +200,7 @@ impl ParsedHead {
 
     fn set_fields(&mut self, bytes: &[u8], fields: &[httparse::Header<'_>]) -> Result<(), Refused> {
         let mut framing = FramingFields::default();
+        // One pass: a field's name is compared while its bytes are still in the cache.
         self.fields.clear();
         for field in fields {
             let name = field.name.as_bytes();
@@ -179,6 +214,7 @@ impl ParsedHead {
 
 /// The refusal behind the parser's complaint. Off the hot path, so the head is read again.
 fn explain(error: httparse::Error, bytes: &[u8]) -> Refused {
+    // First, because a bare CR makes the parser stumble over whatever it stands in.
     let has_bare_return = memchr::memchr_iter(b'\r', bytes)
         .any(|carriage_return| bytes.get(carriage_return + 1) != Some(&b'\n'));
     if has_bare_return {

@@ -97,6 +97,7 @@ impl Input {
         if capacity == 0 {
             self.bytes.reserve_exact(INPUT_BYTES_INITIAL);
         } else if self.is_filled && capacity < grown_bytes_max {
+            // The client sends faster than we read: fewer and larger reads pay at once.
             self.bytes.reserve_exact((capacity * 2).min(grown_bytes_max) - len);
         } else if capacity - len < spare_bytes_min {
             self.bytes.reserve(spare_bytes_min);

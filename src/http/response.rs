@@ -5,7 +5,7 @@
 //! Values come from us, never from a client, unless they were parsed first: a line break
 //! in one is a broken invariant and is asserted.
 
-use super::{DateCache, Status};
+use super::{DateCache, HttpVersion, Status};
 
 /// Room for the head of a usual answer, so that it is written without growing twice.
 const HEAD_BYTES_USUAL: usize = 384;
@@ -19,6 +19,17 @@ pub enum Persistence {
     KeepAliveHttp10,
     /// This answer is the last.
     Close,
+}
+
+impl Persistence {
+    /// What to tell a client that speaks `version`.
+    pub const fn of(version: HttpVersion, keeps_alive: bool) -> Self {
+        match (keeps_alive, version) {
+            (false, _) => Self::Close,
+            (true, HttpVersion::Http10) => Self::KeepAliveHttp10,
+            (true, HttpVersion::Http11) => Self::KeepAlive,
+        }
+    }
 }
 
 /// An answer whose head is being written; dropped before its ending, it leaves half a head.
@@ -83,7 +94,7 @@ impl<'o> ResponseWriter<'o> {
         }
     }
 
-    /// Ends an answer that has no body by its status: a 304 (RFC 9110, section 8.6) or a 204.
+    /// Ends an answer that has no body by its status: a 304 (RFC 9110, section 8.6).
     pub fn no_content_length(self) {
         self.out.extend_from_slice(b"\r\n");
     }
@@ -148,6 +159,19 @@ mod tests {
                 ResponseWriter::begin(out, Status::Ok, date).connection(persistence).body(b"", false);
             });
             assert_eq!(answer, format!("HTTP/1.1 200 OK\r\n{EVERY}{said}Content-Length: 0\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_connection_is_announced_as_its_version_understands() {
+        let rows = [
+            (HttpVersion::Http11, true, Persistence::KeepAlive),
+            (HttpVersion::Http10, true, Persistence::KeepAliveHttp10),
+            (HttpVersion::Http11, false, Persistence::Close),
+            (HttpVersion::Http10, false, Persistence::Close),
+        ];
+        for (version, keeps_alive, persistence) in rows {
+            assert_eq!(Persistence::of(version, keeps_alive), persistence);
         }
     }
 

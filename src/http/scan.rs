@@ -1,24 +1,13 @@
 //! Finds the end of a request's head as its bytes arrive.
 //!
-//! The scanner goes on where it stopped, so that a head which trickles in costs its length
-//! and not the square of it. On the way it judges what needs no more than the lines
+//! Only heads that do not come whole and sound at once get here. The scanner goes on where it
+//! stopped, so that a head which trickles in costs its length and not the square of it. On the way it judges what needs no more than the lines
 //! themselves: line ends, folding, the version, and every limit as soon as it is passed.
 //! What it finds does not depend on how the bytes were split.
 
-use std::ops::Range;
-
 use memchr::{memchr, memchr2};
 
-use super::{HttpVersion, Limits, Refused, is_token_byte};
-
-/// What the scanner learns of the request line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct RequestLine {
-    /// Where the target lies, from the head's first byte. Never empty.
-    pub(super) target: Range<usize>,
-    /// The version, which [`HeadScanner::scan`] also writes into the head itself.
-    pub(super) version: HttpVersion,
-}
+use super::{Limits, Refused, is_token_byte};
 
 /// Where in the head the scanner is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,23 +24,16 @@ pub(super) struct HeadScanner {
     stage: Stage,
     /// The first byte that no scan has seen. `line_start <= position`
     position: usize,
-    /// The first byte of the field line that `position` is in.
+    /// The first byte of the target, the version or the field line that `position` is in.
     line_start: usize,
     /// Field lines seen whole, at most `fields_max`.
     field_count: usize,
-    line: RequestLine,
 }
 
 impl HeadScanner {
     /// A scanner before a head's first byte.
     pub(super) fn new() -> Self {
-        let line = RequestLine { target: 0..0, version: HttpVersion::Http11 };
-        Self { stage: Stage::Method, position: 0, line_start: 0, field_count: 0, line }
-    }
-
-    /// The request line of the head that was found last.
-    pub(super) fn request_line(&self) -> &RequestLine {
-        &self.line
+        Self { stage: Stage::Method, position: 0, line_start: 0, field_count: 0 }
     }
 
     /// Whether no byte of a head was seen.
@@ -72,6 +54,7 @@ impl HeadScanner {
         let window_len = bytes.len().min(limits.head_bytes_max);
         let window = &mut bytes[..window_len];
         debug_assert!(self.line_start <= self.position && self.position <= window.len());
+        // The stages follow one another in one call where the bytes are there.
         if self.stage == Stage::Method && !self.scan_method(window)? {
             return overrun_or_starved(is_over);
         }
@@ -94,7 +77,7 @@ impl HeadScanner {
             match byte {
                 b' ' if self.position > 0 => {
                     self.position += 1;
-                    self.line.target = self.position..self.position;
+                    self.line_start = self.position;
                     self.stage = Stage::Target;
                     return Ok(true);
                 }
@@ -108,8 +91,9 @@ impl HeadScanner {
 
     fn scan_target(&mut self, bytes: &[u8], target_bytes_max: usize) -> Result<bool, Refused> {
         let found = memchr2(b' ', b'\n', &bytes[self.position..]).map(|at| self.position + at);
-        let target = self.line.target.start..found.unwrap_or(bytes.len());
-        if target.len() > target_bytes_max {
+        let target_len = found.unwrap_or(bytes.len()) - self.line_start;
+        // Before the line end is judged, because a split before it would have shown this first.
+        if target_len > target_bytes_max {
             return Err(Refused::TargetTooLong);
         }
         let Some(end) = found else {
@@ -120,10 +104,9 @@ impl HeadScanner {
             let is_bare = bytes[end - 1] != b'\r';
             return Err(if is_bare { Refused::BareLineFeed } else { Refused::MalformedRequestLine });
         }
-        if target.is_empty() {
+        if target_len == 0 {
             return Err(Refused::MalformedRequestLine);
         }
-        self.line.target = target;
         self.position = end + 1;
         self.line_start = self.position;
         self.stage = Stage::Version;
@@ -132,7 +115,7 @@ impl HeadScanner {
 
     fn scan_version(&mut self, bytes: &mut [u8]) -> Result<bool, Refused> {
         let Some(line_end) = self.next_line_end(bytes)? else { return Ok(false) };
-        self.line.version = judge_version(&mut bytes[self.line_start..line_end])?;
+        judge_version(&mut bytes[self.line_start..line_end])?;
         self.line_start = self.position;
         self.stage = Stage::Fields;
         Ok(true)
@@ -146,6 +129,7 @@ impl HeadScanner {
             if matches!(bytes[self.line_start], b' ' | b'\t') {
                 return Err(Refused::FoldedField);
             }
+            // Counted here and not by the parser, which would wait for the head's end.
             if self.field_count == fields_max {
                 return Err(Refused::TooManyFields);
             }
@@ -177,12 +161,12 @@ fn overrun_or_starved(is_over: bool) -> Result<Option<usize>, Refused> {
 }
 
 /// `HTTP/` digit `.` digit (RFC 9112, section 2.3), the minor digit brought down to 1.
-fn judge_version(text: &mut [u8]) -> Result<HttpVersion, Refused> {
+fn judge_version(text: &mut [u8]) -> Result<(), Refused> {
     match text {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'] => Ok(HttpVersion::Http10),
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'1'..=b'9'] => {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1'] => Ok(()),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9'] => {
             *minor = b'1';
-            Ok(HttpVersion::Http11)
+            Ok(())
         }
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Refused::VersionNotSupported),
         text if text.contains(&b'\r') => Err(Refused::BareCarriageReturn),
@@ -209,8 +193,6 @@ mod tests {
             bytes[..seen_for_good].fill(b'\n');
         }
         assert_eq!(scanner.scan(&mut bytes, &Limits::default()), Ok(Some(HEAD.len())));
-        let line = RequestLine { target: 4..14, version: HttpVersion::Http11 };
-        assert_eq!(scanner.request_line(), &line);
     }
 
     #[test]

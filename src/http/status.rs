@@ -41,7 +41,6 @@ macro_rules! statuses {
 statuses! {
     Ok = 200 "OK",
     Created = 201 "Created",
-    NoContent = 204 "No Content",
     NotModified = 304 "Not Modified",
     BadRequest = 400 "Bad Request",
     Unauthorized = 401 "Unauthorized",

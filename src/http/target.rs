@@ -48,6 +48,7 @@ impl Target {
         }
         match text {
             [b'/', ..] => Ok(Self::with_path(TargetForm::Origin, text, 0)),
+            // Taken with any method: none has a route there, so the answer is the same 405.
             b"*" => Ok(Self::pathless(TargetForm::Asterisk)),
             _ => match absolute_path_start(text) {
                 Some(path_start) => Ok(Self::with_path(TargetForm::Absolute, text, path_start)),
@@ -95,6 +96,7 @@ fn is_authority(text: &[u8]) -> bool {
 /// Whether `text` is `uri-host [ ":" port ]` (RFC 9110, section 7.2): a name, an IPv4 address or
 /// an IPv6 address in brackets. The name may be empty: that is what a client without one sends.
 pub(super) fn is_host(text: &[u8]) -> bool {
+    // IPvFuture, which the grammar allows beside IPv6, was never put to use.
     if let [b'[', rest @ ..] = text {
         let Some(bracket) = memchr::memchr(b']', rest) else { return false };
         return is_ipv6(&rest[..bracket]) && is_port(&rest[bracket + 1..]);
@@ -121,36 +123,42 @@ fn is_port(text: &[u8]) -> bool {
 
 /// Unreserved characters, sub-delimiters and whole percent escapes (RFC 3986, section 3.2.2).
 fn is_reg_name(mut text: &[u8]) -> bool {
-    while let [first, rest @ ..] = text {
-        text = match (first, rest) {
-            (b'%', [high, low, rest @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            (byte, rest) if is_reg_name_byte(*byte) => rest,
+    while let Some(at) = text.iter().position(|byte| !IS_REG_NAME_BYTE[usize::from(*byte)]) {
+        text = match &text[at..] {
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
             _ => return false,
         };
     }
     true
 }
 
-const fn is_reg_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-        )
-}
+/// A table, because every request has a host and most hosts have twenty bytes.
+const IS_REG_NAME_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b','
+                    | b';'
+                    | b'='
+            );
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

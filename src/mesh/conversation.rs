@@ -9,24 +9,17 @@
 //!  bytes ─▶ http::Connection ─▶ judge ─▶ here: apply, render ──────────────▶ output ─▶ bytes
 //!                                  └───▶ elsewhere: frame ─▶ owner ─▶ frame ───┘
 //! ```
-//! A refusal keeps the connection where the rest of the request can be skipped cheaply.
+//! The part that judges and answers single requests is in `conversation/requests.rs`.
 
-use std::borrow::Cow;
+mod requests;
 
-use super::frame::{Frame, KeyFrame, Parcel, Ticket};
+use super::frame::{Frame, Parcel};
 use super::node::Node;
 use super::transit::Transit;
-use crate::api::{Call, Caller, KeyCall, Problem, Reply, SessionCall};
-use crate::http::{
-    BodyLength, BodyPlan, Connection, ContinueDue, Event, INTERIM_CONTINUE, Limits, Persistence, Phase,
-    Refused,
-};
+use crate::api::{Call, Caller, KeyCall, Problem, Reply};
+use crate::http::{Connection, Limits, Persistence, Phase, Refused};
 use crate::metrics::RequestKind;
-use crate::shard::Data;
 use crate::types::ShardId;
-
-/// The body of a refused request is skipped up to this many bytes; past it the connection closes.
-const SKIPPED_BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// What the driver has to do next.
 #[derive(Debug)]
@@ -71,14 +64,14 @@ pub struct Conversation {
     call: Option<Call>,
     /// The media type of that body.
     content_type: Vec<u8>,
-    /// A breach of the protocol behind the run: answered once the run is.
-    refused: Option<Refused>,
     /// Requests to this shard that leave together.
     run: Option<(ShardId, Box<Frame>)>,
     /// An empty frame with warm buffers.
     spare: Option<Box<Frame>>,
     away: Away,
     transit: Transit,
+    /// A breach of the protocol that is answered once the run before it is.
+    breach: Option<Refused>,
     /// Requests that have come to their end.
     requests: u64,
     /// Set once nothing more will be answered: whether to linger.
@@ -95,11 +88,11 @@ impl Conversation {
             whole: 0,
             call: None,
             content_type: Vec::new(),
-            refused: None,
             run: None,
             spare: None,
             away: Away::Nothing,
             transit: Transit::new(node.transit()),
+            breach: None,
             requests: 0,
             closing: None,
         }
@@ -188,14 +181,14 @@ impl Conversation {
 
     /// The client takes too long with its request: it is told, and that was it.
     pub fn time_out(&mut self, node: &mut Node) {
-        let is_awaited = match self.http.phase() {
-            Phase::Head => true,
-            // The rest of a refused request is not: it has its answer.
-            Phase::Body => self.call.is_some(),
-            Phase::Idle | Phase::Answering | Phase::Done => false,
+        let refused = match self.http.phase() {
+            Phase::Head => Some(Refused::HeadTimeout),
+            // A body whose request was refused is not waited for: it has its answer.
+            Phase::Body => self.call.as_ref().map(|_| Refused::BodyTimeout),
+            Phase::Idle | Phase::Answering | Phase::Done => None,
         };
-        if self.closing.is_none() && is_awaited {
-            self.refuse(node, Problem::RequestTimeout, &self.farewell());
+        if let Some(refused) = refused.filter(|_| self.closing.is_none()) {
+            self.refuse(node, Problem::Protocol(refused), &self.farewell());
         }
         self.close(true);
     }
@@ -225,143 +218,6 @@ impl Conversation {
             return Some(Next::Close { linger });
         }
         (self.output.len() >= node.limits().output_bytes_max).then_some(Next::Write)
-    }
-
-    /// Judges and answers one request, or says what has to come before.
-    fn take_request(&mut self, node: &mut Node) -> Option<Next> {
-        loop {
-            let event = self.refused.take().map_or_else(|| self.http.poll(), Event::Refused);
-            match event {
-                Event::Head => match self.take_head(node) {
-                    Taken::Refused => return None,
-                    Taken::Accepted => {}
-                    Taken::NotYet => return Some(self.send_run()),
-                },
-                Event::Body => return self.take_body(node),
-                event if self.run.is_some() => {
-                    if let Event::Refused(refused) = event {
-                        self.refused = Some(refused);
-                    }
-                    return Some(self.send_run());
-                }
-                Event::Starved => return Some(self.starve(node)),
-                Event::Refused(refused) => {
-                    let problem = Problem::of_refused(refused, node.settings().payload_bytes_max());
-                    self.refuse(node, problem, &self.farewell());
-                    self.close(true);
-                    return None;
-                }
-                Event::Closed => {
-                    self.close(false);
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// Judges a head. What must answer at once has to wait for the run before it.
-    fn take_head(&mut self, node: &mut Node) -> Taken {
-        let head = self.http.head();
-        let expects_continue = head.expects_continue();
-        if expects_continue && self.run.is_some() {
-            return Taken::NotYet;
-        }
-        match node.judge().judge(&head, self.caller, &mut self.content_type) {
-            Ok(call) => {
-                let bytes_max = node.settings().payload_bytes_max();
-                let plan = match call.takes_data() {
-                    true => BodyPlan::Collect { bytes_max },
-                    false => BodyPlan::Discard { bytes_max },
-                };
-                if self.http.accept_body(plan) == ContinueDue::Due {
-                    self.output.extend_from_slice(INTERIM_CONTINUE);
-                }
-                self.call = Some(call);
-                Taken::Accepted
-            }
-            Err(_) if self.run.is_some() => Taken::NotYet,
-            Err(problem) => {
-                let skipped = skippable(head.body_length()).filter(|_| !expects_continue);
-                let mut reply = node.judge().reply(&head);
-                if skipped.is_none() {
-                    reply.persistence = Persistence::Close;
-                }
-                self.refuse(node, problem, &reply);
-                match skipped {
-                    Some(bytes_max) => {
-                        let _no_body_is_waited_for = self.http.accept_body(BodyPlan::Discard { bytes_max });
-                        self.call = None;
-                    }
-                    None => self.http.close(),
-                }
-                if reply.persistence == Persistence::Close {
-                    self.close(true);
-                }
-                Taken::Refused
-            }
-        }
-    }
-
-    /// Answers a request whose body is complete, or hands it on.
-    fn take_body(&mut self, node: &mut Node) -> Option<Next> {
-        match self.call.take() {
-            None => {
-                self.finish_request();
-                None
-            }
-            Some(Call::Session(call)) => self.take_session_call(node, call),
-            Some(call) if self.run.is_some() => {
-                self.call = Some(call);
-                Some(self.send_run())
-            }
-            Some(Call::Settings { grant, reply }) => {
-                let (renderer, out) = (node.renderer(), &mut self.output);
-                let status = match grant.is_none_or(|grant| node.is_current(grant)) {
-                    true => renderer.settings(node.settings(), &reply, out),
-                    false => renderer.problem(Problem::Unauthorized, &reply, out),
-                };
-                node.count(RequestKind::Settings, status);
-                self.finish_request();
-                self.end_answer(&reply);
-                None
-            }
-            Some(Call::Key(call)) => {
-                self.finish_request();
-                let operation = call.operation(|| node.key_bytes());
-                self.away = Away::Key(call);
-                let frame = KeyFrame { sender: node.here(), ticket: Ticket::NONE, operation, outcome: None };
-                Some(Next::Ask(ShardId::FIRST, Parcel::Key(Box::new(frame))))
-            }
-        }
-    }
-
-    fn take_session_call(&mut self, node: &mut Node, call: SessionCall) -> Option<Next> {
-        let owner = node.owner(&call);
-        if self.run.as_ref().is_some_and(|(other, _)| *other != owner) {
-            self.call = Some(Call::Session(call));
-            return Some(self.send_run());
-        }
-        let id = node.id_for(&call, owner);
-        let reply = call.reply;
-        let owned = self.http.take_body();
-        let bytes = owned.map_or_else(|| Cow::Borrowed(self.http.body()), Cow::Owned);
-        if owner == node.here() {
-            let data = Data { bytes, content_type: &self.content_type };
-            node.answer(&call, id, data, &mut self.output);
-        } else {
-            let run = self.run.take().map(|(_, frame)| frame);
-            let spare = || self.spare.take().unwrap_or_else(|| Box::new(Frame::new(node.here())));
-            let mut frame = run.unwrap_or_else(spare);
-            frame.push(call, id, &self.content_type, bytes);
-            self.run = Some((owner, frame));
-        }
-        self.finish_request();
-        if self.run.is_none() {
-            self.end_answer(&reply);
-        } else if reply.persistence == Persistence::Close {
-            self.http.close();
-        }
-        None
     }
 
     /// Sends the run off; its answers come before anything else.
@@ -421,9 +277,10 @@ impl Conversation {
     fn refuse(&mut self, node: &Node, problem: Problem, reply: &Reply) {
         let status = node.renderer().problem(problem, reply, &mut self.output);
         node.count(RequestKind::Other, status);
+        log::debug!("refused: {}", problem.code());
     }
 
-    /// The last answer, to a request that cannot be read to its end.
+    /// How the last answer is written, to a request that cannot be read to its end.
     fn farewell(&self) -> Reply {
         let omit_body = self.call.as_ref().is_some_and(|call| call.reply().omit_body);
         Reply { omit_body, ..Reply::closing() }
@@ -437,25 +294,7 @@ impl Conversation {
 
     fn close(&mut self, linger: bool) {
         self.http.close();
+        self.transit.hold(0);
         self.closing.get_or_insert(linger);
-    }
-}
-
-/// What became of a head.
-enum Taken {
-    /// Its body may come.
-    Accepted,
-    /// It was answered with a problem.
-    Refused,
-    /// The run before it must be answered first.
-    NotYet,
-}
-
-/// How much of a refused request's body is skipped so that the connection can stay.
-fn skippable(body: BodyLength) -> Option<usize> {
-    match body {
-        BodyLength::None => Some(0),
-        BodyLength::Known(bytes) if bytes <= SKIPPED_BODY_BYTES_MAX => Some(bytes as usize),
-        BodyLength::Known(_) | BodyLength::Chunked => None,
     }
 }

@@ -144,14 +144,14 @@ impl Node {
         let NodeParts { shard, placement, metrics, .. } = &mut self.parts;
         placement.refresh(shard.len(), shard.bytes());
         metrics.show_store(shard.len(), shard.bytes());
+        let counters = shard.counters();
+        metrics.show_sessions_so_far(counters.created, counters.removed, counters.expired);
         metrics.show_expiry_lag(shard.lag(self.now.moment));
     }
 
     /// Expires what is due, at most `budget` steps of work. Says whether more is due.
     pub fn expire(&mut self, budget: usize) -> bool {
-        let advanced = self.parts.shard.advance(self.now.moment, budget);
-        self.parts.metrics.sessions_expired(advanced.expired);
-        advanced.more_due
+        self.parts.shard.advance(self.now.moment, budget).more_due
     }
 
     /// Does what another core asks, and puts the answer into the mail.
@@ -214,6 +214,10 @@ impl Node {
         self.parts.replica.is_current(grant)
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.parts.settings
     }
@@ -272,19 +276,18 @@ impl Node {
         let parts = &mut self.parts;
         debug_assert_eq!(parts.owners.owner_of(operation.id), parts.here);
         let renderer = Renderer { date: &self.date, now: self.now };
+        let kind = frame::kind_of(&call.intent);
+        let id = operation.id;
         // The key was judged when the head came; a revocation since then counts.
         let outcome = if parts.replica.is_current(call.grant) {
             parts.shard.apply(self.now.moment, operation)
         } else {
             Outcome::Refused(Refusal::KeyChanged)
         };
-        match outcome {
-            Outcome::Created(_) => parts.metrics.session_created(),
-            Outcome::Deleted => parts.metrics.session_deleted(),
-            _ => {}
-        }
         let status = renderer.outcome(&outcome, &call.reply, out);
-        parts.metrics.request_answered(frame::kind_of(&call.intent), status.code());
+        // Tells sessions apart by a hash that is keyed for this process, and never by their ids.
+        log::debug!("{kind:?} {:08x}: {}", parts.owners.hasher().hash(id) >> 32, status.code());
+        parts.metrics.request_answered(kind, status.code());
     }
 
     fn ask_authority(&mut self, frame: Box<KeyFrame>) {
@@ -304,6 +307,7 @@ impl Node {
             }
         }
         while let Some((mut frame, outcome)) = authority.poll_answer() {
+            log::debug!("key of bucket {}: {outcome:?}", frame.operation.bucket);
             frame.outcome = Some(outcome);
             self.outbox.push_back((frame.sender, Mail::Reply(Parcel::Key(frame))));
         }

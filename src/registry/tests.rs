@@ -1,3 +1,5 @@
+//! The authority and replicas together: who is answered when, and which key opens what.
+
 use super::*;
 
 fn name(text: &str) -> BucketName {

@@ -213,11 +213,19 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// An event loop of each kind that this system allows; epoll is always among them.
+    /// An event loop of each kind that this system allows; epoll is always among them. The
+    /// unflagged ring is, too: it completes operations at other points than the best one.
     pub(in crate::runtime) fn every_runtime() -> impl Iterator<Item = CoreRuntime> {
         let ring = CoreRuntime::build(DriverChoice::IoUring).ok();
+        let oldest_ring = ring.is_some().then(unflagged_ring);
         let epoll = CoreRuntime::build(DriverChoice::Epoll).expect("epoll is always there");
-        ring.into_iter().chain([epoll])
+        ring.into_iter().chain(oldest_ring).chain([epoll])
+    }
+
+    fn unflagged_ring() -> CoreRuntime {
+        let builder = RuntimeBuilder::<IoUringDriver>::new().with_entries(ENTRIES_MIN);
+        let runtime = builder.uring_builder(RingFlags::None.builder()).enable_timer().build().unwrap();
+        CoreRuntime { inner: Inner::IoUring(runtime), description: "the oldest kernel's ring".to_owned() }
     }
 
     fn refuse(errno: Errno) -> io::Result<()> {

@@ -77,3 +77,96 @@ impl StreamHandle {
         Ok(rustix::net::shutdown(of_stream(stream), how)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream as StdTcpStream;
+
+    use monoio::io::{AsyncReadRent, AsyncWriteRentExt, OwnedWriteHalf, Splitable};
+
+    use super::*;
+    use crate::runtime::driver::tests::every_runtime;
+
+    /// A client and the server's halves of its connection. Must be called inside a runtime.
+    async fn connected() -> (StdTcpStream, OwnedReadHalf<TcpStream>, OwnedWriteHalf<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (read, write) = listener.accept().await.unwrap().0.into_split();
+        (client, read, write)
+    }
+
+    /// Shuts down through `handle` once the task that spawned this waits for the kernel.
+    fn shutdown_soon(handle: StreamHandle, shutdown: fn(&StreamHandle) -> io::Result<()>) {
+        drop(monoio::spawn(async move {
+            monoio::time::sleep(std::time::Duration::from_millis(5)).await;
+            shutdown(&handle).unwrap();
+        }));
+    }
+
+    #[test]
+    fn shutting_the_read_side_ends_a_pending_read_and_an_answer_still_leaves() {
+        for mut runtime in every_runtime() {
+            runtime.block_on(async {
+                let (mut client, mut read, mut write) = connected().await;
+                client.write_all(b"half a he").unwrap();
+                let (first, buffer) = read.read(Vec::with_capacity(64)).await;
+                assert_eq!(first.unwrap(), 9);
+                shutdown_soon(StreamHandle::of(&read), StreamHandle::shutdown_read);
+                assert_eq!(read.read(buffer).await.0.unwrap(), 0);
+                write.write_all(b"408").await.0.unwrap();
+                drop((read, write));
+                let mut answer = [0; 3];
+                client.read_exact(&mut answer).unwrap();
+                assert_eq!(&answer, b"408");
+            });
+        }
+    }
+
+    #[test]
+    fn shutting_both_sides_ends_a_stalled_write() {
+        for mut runtime in every_runtime() {
+            runtime.block_on(async {
+                let (client, read, mut write) = connected().await;
+                shutdown_soon(StreamHandle::of(&read), StreamHandle::shutdown_both);
+                let more_than_any_socket_holds = vec![0u8; 64 * 1024 * 1024];
+                assert!(write.write_all(more_than_any_socket_holds).await.0.is_err());
+                drop(client);
+            });
+        }
+    }
+
+    #[test]
+    fn shutting_the_write_side_lets_the_client_read_to_the_end() {
+        for mut runtime in every_runtime() {
+            runtime.block_on(async {
+                let (mut client, mut read, mut write) = connected().await;
+                write.write_all(b"bye").await.0.unwrap();
+                StreamHandle::of(&read).shutdown_write().unwrap();
+                let mut answer = Vec::new();
+                client.read_to_end(&mut answer).unwrap();
+                assert_eq!(answer, b"bye");
+                client.write_all(b"late").unwrap();
+                assert_eq!(read.read(Vec::with_capacity(64)).await.0.unwrap(), 4);
+            });
+        }
+    }
+
+    #[test]
+    fn a_stream_that_left_its_runtime_is_open_and_closes_with_its_owner() {
+        for mut runtime in every_runtime() {
+            runtime.block_on(async {
+                let (mut client, read, write) = connected().await;
+                let stream = read.reunite(write).unwrap();
+                let number = of_stream(&stream).as_raw_fd();
+                let owned = into_owned(stream);
+                assert_eq!(owned.as_raw_fd(), number);
+                rustix::io::write(&owned, b"x").unwrap();
+                drop(owned);
+                let mut answer = Vec::new();
+                client.read_to_end(&mut answer).unwrap();
+                assert_eq!(answer, b"x");
+            });
+        }
+    }
+}

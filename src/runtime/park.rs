@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sleeper: announce (store true, fence), look at the lanes, sleep    — or withdraw and go on
-//! ringer:  publish in a lane, should_ring (fence, look, swap false), ring the doorbell
+//! ringer:  publish in a lane, should_ring (fence, look, clear), ring the doorbell
 //! ```
 //! Both sides write before the fence and read behind it, so at least one of them sees the
 //! other: an item is found before the sleep, or its ringer finds the flag. Release and
@@ -41,6 +41,12 @@ impl ParkFlag {
     /// True for exactly one ringer an announcement.
     pub fn should_ring(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::AcqRel)
+        self.parked.load(Ordering::Relaxed) && self.take()
+    }
+
+    /// Clears the flag; true for the one that did. A ringer that comes too late writes
+    /// nothing, and leaves the cache lines to their owner.
+    fn take(&self) -> bool {
+        self.parked.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }

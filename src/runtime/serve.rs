@@ -34,7 +34,8 @@ pub enum Admission {
     TurnedAway,
 }
 
-/// The socket is of no more use: the client is gone.
+/// The socket is of no more use: the client is gone, which is nothing to report.
+#[derive(Debug)]
 struct Gone;
 
 /// One connection's task.
@@ -60,8 +61,9 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, caller: Caller, admission:
     });
     let watch = core.connections.borrow_mut().enter(StreamHandle::of(&reader), now);
     let mut connection = Connection { core, watch, reader, writer, conversation };
-    // A client that goes away in the middle of something is nothing to report.
-    let _ended = connection.run().await;
+    log::debug!("a connection is open, {admission:?}");
+    let ended = connection.run().await;
+    log::debug!("a connection is over: {ended:?}");
     let Connection { core, watch, .. } = &connection;
     core.connections.borrow_mut().leave(watch);
     core.with_node(|node| {

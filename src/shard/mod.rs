@@ -11,7 +11,7 @@
 mod operation;
 mod owner;
 
-use crate::store::{CreateRefused, Handle, NewSession, Replacement, Store};
+use crate::store::{Counters, CreateRefused, Handle, NewSession, Replacement, Store};
 use crate::types::{ByteCount, Millis, Moment};
 
 pub use operation::{Action, Conditions, Data, Operation, Outcome, Refusal, VersionSet};
@@ -62,6 +62,11 @@ impl Shard {
         let advance = self.store.advance(now, budget);
         std::mem::forget(guard);
         Advanced { expired: advance.expired, more_due: advance.more_due }
+    }
+
+    /// What was done to the sessions since the start, by access or by the wheel.
+    pub fn counters(&self) -> Counters {
+        self.store.counters()
     }
 
     /// How many sessions there are, due ones that have not been removed yet included.

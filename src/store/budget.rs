@@ -123,6 +123,7 @@ impl Lease {
     pub fn release(&mut self, bytes: ByteCount) {
         debug_assert!(bytes.as_u64() <= self.used_bytes, "only what was reserved is released");
         self.used_bytes = self.used_bytes.saturating_sub(bytes.as_u64());
+        // One chunk stays, or a session created and removed at a border would go to the pool each time.
         let free_chunks = (self.held_bytes - self.used_bytes) / LEASE_CHUNK_BYTES;
         if free_chunks > 1 {
             let surplus = (free_chunks - 1) * LEASE_CHUNK_BYTES;

@@ -44,6 +44,7 @@ impl Index {
     /// The most that inserting under `hash` will add to [`Index::bytes`].
     pub(super) fn growth(&self, hash: u64) -> ByteCount {
         let table = &self.tables[table_of(hash)];
+        // The capacity shrinks with each tombstone, so this is exactly when a table reallocates.
         if table.len() < table.capacity() {
             return ByteCount::ZERO;
         }
@@ -75,6 +76,7 @@ impl Index {
         if let Ok(found) = found {
             found.remove();
         }
+        // Half of what it had keeps it from growing again at once.
         if table.len() * SPARSE <= table.num_buckets() {
             let before = usable_size(table.allocation_size());
             table.shrink_to(2 * table.len(), |index| place_hash(rehash(*index)));

@@ -128,6 +128,7 @@ impl Store {
     /// Creates a session, or changes nothing.
     pub fn create(&mut self, now: Moment, new: NewSession<'_>) -> Result<SessionView<'_>, CreateRefused> {
         let hash = self.hasher.hash(new.id);
+        // Across buckets: an id in two of them would make one session answer for the other.
         if let Some(index) = self.index_of(hash, new.id)
             && !self.expire_if_due(now, index)
         {
@@ -177,6 +178,7 @@ impl Store {
         };
         let (before, after) = (usable_size(entry.data.len()), usable_size(new.data.len()));
         let has_new_type = self.content_types.text(entry.content_type) != new.content_type;
+        // A change of type alone is never refused: it is bounded, and a smaller session has to fit.
         if after > before {
             let growth = self.content_types.growth(new.content_type) + ByteCount::of_len(after - before);
             self.lease.reserve(growth).inspect_err(|_| self.counters.refused_full += 1)?;
@@ -220,6 +222,8 @@ impl Store {
                 debug_assert!(false, "the wheel holds live entries only");
                 continue;
             };
+            // By the deadline and not by the slot: a touch moves only the deadline, and after a
+            // jump of the clock an entry of a high level need not come down through the lower ones.
             if deadline.is_due(now) {
                 self.take_out(index);
                 expired += 1;
@@ -320,6 +324,7 @@ impl Store {
     }
 
     fn set_content_type(&mut self, index: u32, text: &[u8]) {
+        // Acquired before the old one is released, so that a text both share is not dropped.
         let content_type = self.content_types.acquire(text);
         let Some(entry) = self.entries.get_mut(index) else { return };
         let before: ContentTypeId = std::mem::replace(&mut entry.content_type, content_type);

@@ -215,6 +215,21 @@ fn a_removed_session_is_gone_at_once_and_for_good() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, should_panic(expected = "a handle is used while its session is there"))]
+fn a_stale_handle_shows_nothing_of_the_session_that_took_the_place() {
+    let mut store = store_with_one(None);
+    let stale = store.find(at(0), CART, id(1)).unwrap();
+    store.remove(stale);
+    store.create(at(0), session(2, b"secret")).unwrap();
+    let fresh = store.find(at(0), CART, id(2)).unwrap();
+    store.remove(stale);
+    store.touch(at(1), stale);
+    assert_eq!(store.replace(at(1), stale, replacement(b"other")), Ok(()));
+    assert_eq!(store.view(stale), SessionView::of_nothing());
+    assert_eq!((store.view(fresh).data, store.len()), (b"secret".as_slice(), 1));
+}
+
+#[test]
 fn a_turn_looks_at_no_more_than_its_budget() {
     let mut store = store();
     for number in 0..1_000 {

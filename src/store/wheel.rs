@@ -123,12 +123,14 @@ impl Wheel {
     /// have been filed there for a later deadline. A bounded step: at most one slot fires.
     pub fn next_fired(&mut self, links: &mut impl Links, now: Moment) -> Option<u32> {
         let reached = Tick::reached_at(now);
+        // A clock behind the wheel's finds nothing due that the wheel would hand out again.
         if reached < self.current {
             return None;
         }
         if self.heads[FIRED] == NONE {
             match self.next_occupied().filter(|(_, tick)| *tick <= reached) {
                 Some((slot, tick)) => self.fire(links, slot, tick),
+                // Nothing lies between: all empty slots are passed over at once.
                 None => {
                     self.current = reached;
                     return None;
@@ -179,6 +181,7 @@ impl Wheel {
     fn fire(&mut self, links: &mut impl Links, slot: usize, tick: Tick) {
         debug_assert!(tick > self.current, "slots fire in order");
         debug_assert_eq!(self.heads[FIRED], NONE, "one slot fires at a time");
+        // Only the first entry names its slot, so a slot of any length moves in one step.
         self.current = tick;
         let first = self.heads[slot];
         links.link_mut(first).prev = SLOT_FLAG | FIRED as u32;

@@ -1,4 +1,7 @@
 //! A bucket's name, as client apps write it, and its number, as Seshun stores it.
+//!
+//! A name is judged once, at the border, and then kept inline: it is copied along with each
+//! request and must not cost an allocation.
 
 use std::borrow::Borrow;
 use std::fmt;

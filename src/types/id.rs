@@ -1,4 +1,7 @@
 //! Identities: of a session, of the shard that owns it, of the CPU that a core runs on.
+//!
+//! None of them turns into another or into a plain number by itself. A session's id is as
+//! good as a password to whoever has the bucket's key, so no log line ever shows one.
 
 use std::fmt;
 use std::num::NonZeroU16;

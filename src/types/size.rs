@@ -1,4 +1,6 @@
 //! A number of bytes, so that a size is never mistaken for a count or a time.
+//!
+//! Sums saturate: a size that does not fit is larger than any limit it will be compared with.
 
 use std::fmt;
 use std::iter::Sum;

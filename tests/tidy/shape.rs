@@ -8,6 +8,8 @@ use crate::source::{Source, words};
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const HEADER_LINES: std::ops::RangeInclusive<usize> = 3..=12;
+/// Tests beside the code they test say what they test in a line or two.
+const TEST_HEADER_LINES: std::ops::RangeInclusive<usize> = 1..=12;
 const FOLDERS_MAX: usize = 2;
 
 /// The file, where it has too many lines.
@@ -73,9 +75,10 @@ pub fn headers(source: &Source) -> Vec<String> {
         lines += usize::from(!is_fence && !in_drawing);
         in_drawing ^= is_fence;
     }
-    let is_good = HEADER_LINES.contains(&lines);
-    (!is_good)
-        .then(|| source.offender(1, &format!("{lines} header lines, not 3 to 12")))
+    let is_test = source.lines.iter().all(|line| line.is_test);
+    let wanted = if is_test { TEST_HEADER_LINES } else { HEADER_LINES };
+    (!wanted.contains(&lines))
+        .then(|| source.offender(1, &format!("{lines} header lines, not {wanted:?}")))
         .into_iter()
         .collect()
 }
@@ -135,8 +138,11 @@ mod tests {
             (&format!("//! a\n//! b\n//! c\n//! ```text\n{}//! ```\n", "//! draw\n".repeat(20)), 0),
         ];
         for (text, offenders) in table {
-            assert_eq!(headers(&source("tests/x.rs", text)).len(), offenders, "{text}");
+            let text = format!("{text}fn a() {{}}\n");
+            assert_eq!(headers(&source("src/x.rs", &text)).len(), offenders, "{text}");
         }
+        assert_eq!(headers(&source("src/x/tests.rs", "//! One.\nfn a() {}\n")), [""; 0]);
+        assert_eq!(headers(&source("src/x/tests.rs", "fn a() {}\n")).len(), 1);
     }
 
     #[test]

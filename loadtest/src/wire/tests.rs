@@ -130,7 +130,8 @@ fn times_are_recognised_by_their_form() {
         ("2026-01-31T12:00:00.123Z", true),
         ("2026-01-31T12:00:00.Z", false),
         ("2026-01-31 12:00:00Z", false),
-        ("2026-01-31T12:00:00+00:00", false),
+        ("2026-01-31T12:00:00+00:00", true),
+        ("2026-01-31T12:00:00+01:00", false),
         ("2026-01-31T12:00Z", false),
     ];
     for (text, expected) in table {

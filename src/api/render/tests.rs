@@ -104,7 +104,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::StorageFull,
         Problem::Busy,
         Problem::Unanswered,
-        Problem::RequestTimeout,
+        Problem::Protocol(Refused::HeadTimeout),
         Problem::TransitFull,
         Problem::TooManyConnections,
         Problem::Internal,
@@ -258,7 +258,7 @@ fn no_problem_names_a_bucket_an_id_or_a_path() {
 
 #[test]
 fn not_found_is_answered_to_the_byte() {
-    let body = r#"{"code":"session_not_found","detail":"The bucket has no such session: it was never made, was deleted or has expired.","status":404,"title":"Not Found","type":"about:blank"}"#;
+    let body = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"The bucket has no such session: it was never made, was deleted or has expired.","code":"session_not_found"}"#;
     let shown = outcome(Outcome::Refused(Refusal::Missing), &reply());
     let end =
         format!("Content-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{body}", body.len());

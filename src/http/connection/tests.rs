@@ -714,8 +714,62 @@ fn no_garbage_makes_a_connection_panic_or_depend_on_its_pieces() {
         for _ in 0..draws.below(24) {
             wire.extend_from_slice(SCRAPS[draws.below(SCRAPS.len())]);
         }
-        let whole = run(LIMITS, [wire.as_slice()]);
-        assert_eq!(run(LIMITS, wire.chunks(1)), whole, "seed {seed}: {:?}", text(&wire));
-        assert_eq!(whole.last(), Some(&Seen::Closed), "seed {seed}");
+        assert_pieces_change_nothing(seed, LIMITS, &wire);
     }
+}
+
+#[test]
+fn no_fault_in_a_sound_request_depends_on_its_pieces() {
+    const FAULTS: [&[u8]; 10] = [b"", b"\r", b"\n", b" ", b"\t", b":", b";", b"\0", b"0", b"\r\n"];
+    for seed in 0..500 {
+        let mut draws = Draws(seed);
+        let mut wire = Vec::new();
+        write_request(&mut draws, &mut wire);
+        for _ in 0..=draws.below(3) {
+            let at = draws.below(wire.len().min(2000));
+            wire.splice(at..=at, FAULTS[draws.below(FAULTS.len())].iter().copied());
+        }
+        assert_pieces_change_nothing(seed, Limits::default(), &wire);
+    }
+}
+
+fn assert_pieces_change_nothing(seed: u64, limits: Limits, wire: &[u8]) {
+    let whole = run(limits, [wire]);
+    assert_eq!(whole.last(), Some(&Seen::Closed), "seed {seed}");
+    for piece_len in [1, 7, 300] {
+        assert_eq!(
+            run(limits, wire.chunks(piece_len)),
+            whole,
+            "seed {seed}, by {piece_len}: {:?}",
+            text(wire)
+        );
+    }
+}
+
+#[test]
+fn there_is_always_room_to_read_ahead() {
+    let mut connection = Connection::new(Limits::default());
+    let mut input = connection.take_input();
+    let head = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", input.capacity() - 50);
+    input.extend_from_slice(head.as_bytes());
+    input.resize(input.capacity(), b'x');
+    connection.restore_input(input);
+    assert_eq!(connection.poll(), Event::Head);
+    let _ = connection.accept_body(COLLECT);
+    for _ in 0..20 {
+        let input = connection.take_input();
+        assert!(input.capacity() > input.len());
+        connection.restore_input(input);
+        connection.receive(b"x");
+        let _ = connection.poll();
+    }
+    assert_eq!(connection.phase(), Phase::Answering);
+}
+
+#[test]
+#[should_panic(expected = "a known length is judged at the head")]
+#[cfg(debug_assertions)]
+fn a_driver_that_collects_more_than_it_may_is_caught() {
+    let _ = at_head("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\n")
+        .accept_body(BodyPlan::Collect { bytes_max: 5 });
 }

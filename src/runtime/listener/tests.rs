@@ -1,4 +1,6 @@
-//! Binding against neighbours, and the life of a listener on both drivers.
+//! Binding against neighbours, and the life of a listener on every driver.
+//!
+//! Everything stays on loopback, on ports that the system picks.
 
 use std::io::{Read, Write};
 use std::net::TcpStream as StdTcpStream;

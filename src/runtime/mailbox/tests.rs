@@ -1,5 +1,7 @@
-//! The lanes' promises one by one, then the real mailbox between real threads: no wake-up
-//! is ever lost.
+//! The lanes' promises one by one, then the real mailbox between real threads.
+//!
+//! No wake-up is ever lost: a receiver that sleeps beside a waiting item fails by a
+//! watchdog, not by hanging.
 
 use std::sync::mpsc;
 use std::thread;

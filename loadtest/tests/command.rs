@@ -1,0 +1,83 @@
+//! The command as it is run: its exit codes, what it prints where, and what it asks people to do.
+
+mod model;
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use model::{Fault, Model};
+
+fn command(url: &str, flags: &[&str]) -> Output {
+    let fixed = ["--connections", "4", "--sessions", "10", "--operations", "400", "--url", url];
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(fixed).args(flags).output().expect("the command starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_clean_server_gives_exit_code_0_and_a_table() {
+    let model = Model::start(Fault::None);
+    let output = command(&model.url(), &[]);
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}{}", text(&output.stderr));
+    assert!(printed.contains("p99.9") && printed.contains("\nread "), "{printed}");
+    assert!(printed.ends_with("every answer was right\n"), "{printed}");
+    assert!(output.stderr.is_empty(), "progress is for terminals only");
+}
+
+#[test]
+fn a_wrong_answer_gives_exit_code_1_and_is_named() {
+    let model = Model::start(Fault::ServerError);
+    let output = command(&model.url(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("WRONG server_error"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn without_a_server_it_gives_exit_code_2_and_says_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    drop(listener);
+    let output = command(&url, &[]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains(&url) && said.contains("start the server first"), "{said}");
+}
+
+#[test]
+fn a_refused_master_key_gives_exit_code_2_and_names_the_flag() {
+    let model = Model::start(Fault::None);
+    let output = command(&model.url(), &["--master-key", "another"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--master-key"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn blobs_that_the_server_does_not_take_give_exit_code_2_and_the_limit() {
+    let model = Model::start(Fault::None);
+    let output = command(&model.url(), &["--size", "2mb"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("1048576"), "{}", text(&output.stderr));
+    assert_eq!(model.key_count(), 0, "the bucket's key is removed all the same");
+}
+
+#[test]
+fn a_cpu_that_is_not_there_gives_exit_code_2() {
+    let model = Model::start(Fault::None);
+    let output = command(&model.url(), &["--pin", "1023"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("pinning"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_json_goes_alone_to_standard_output() {
+    let model = Model::start(Fault::None);
+    let output = command(&model.url(), &["--json", "-", "--seed", "9"]);
+    assert_eq!(output.status.code(), Some(0));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!((&json["conclusion"], &json["config"]["seed"]), (&"passed".into(), &"9".into()));
+    assert_eq!(json["totals"]["answers"], 400);
+    assert!(text(&output.stderr).contains("every answer was right"), "the text goes to standard error");
+}

@@ -104,8 +104,8 @@ impl Model {
             _ => assert_eq!(answer.closes(), request.closes),
         }
         match &request.ask {
-            Ask::Create { bucket, data, json, .. } => self.create(at, *bucket, data, *json, answer),
-            Ask::Read { target, touch } => self.read(at, target, *touch, request.is_head, answer),
+            Ask::Create { bucket, data, json, .. } => self.create(at, (*bucket, *json), data, answer),
+            Ask::Read { target, touch } => self.read(at, target, (*touch, request.is_head), answer),
             Ask::Update { target, data } => self.update(at, target, data, answer),
             Ask::Delete { target } => self.delete(at, target, answer),
             Ask::Settings { .. } => {
@@ -115,7 +115,7 @@ impl Model {
         }
     }
 
-    fn create(&mut self, at: Now, bucket: usize, data: &Data, json: bool, answer: &Answer) {
+    fn create(&mut self, at: Now, (bucket, json): (usize, bool), data: &Data, answer: &Answer) {
         if self.is_full {
             return assert_eq!((answer.status, answer.code().as_str()), (507, "storage_full"));
         }
@@ -148,7 +148,7 @@ impl Model {
         self.created += 1;
     }
 
-    fn read(&mut self, at: Now, target: &Target, touch: bool, is_head: bool, answer: &Answer) {
+    fn read(&mut self, at: Now, target: &Target, (touch, is_head): (bool, bool), answer: &Answer) {
         let Some((session, is_known)) = self.find(at, target, answer) else { return };
         if touch {
             session.touch(at);

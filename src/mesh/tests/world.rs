@@ -422,7 +422,7 @@ impl World {
 
     fn ask(&mut self, link: usize, owner: ShardId, mut parcel: Parcel) {
         let core = self.links[link].core;
-        let Core { node, pending, .. } = &mut self.cores[core];
+        let node = &self.cores[core].node;
         assert_eq!(parcel.sender(), node.here());
         if let Parcel::Sessions(frame) = &parcel {
             assert!(frame.has_more() && frame.output.is_empty());

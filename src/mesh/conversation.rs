@@ -66,8 +66,6 @@ pub struct Conversation {
     content_type: Vec<u8>,
     /// Requests to this shard that leave together.
     run: Option<(ShardId, Box<Frame>)>,
-    /// An empty frame with warm buffers.
-    spare: Option<Box<Frame>>,
     away: Away,
     transit: Transit,
     /// A breach of the protocol that is answered once the run before it is.
@@ -89,7 +87,6 @@ impl Conversation {
             call: None,
             content_type: Vec::new(),
             run: None,
-            spare: None,
             away: Away::Nothing,
             transit: Transit::new(node.transit()),
             breach: None,
@@ -140,7 +137,7 @@ impl Conversation {
     /// Another core has answered.
     pub fn take_answer(&mut self, node: &mut Node, parcel: Parcel) {
         match (std::mem::replace(&mut self.away, Away::Nothing), parcel) {
-            (Away::Sessions { owner, .. }, Parcel::Sessions(frame)) => self.take_frame(owner, frame),
+            (Away::Sessions { owner, .. }, Parcel::Sessions(frame)) => self.take_frame(node, owner, frame),
             (Away::Key(call), Parcel::Key(frame)) => {
                 let renderer = node.renderer();
                 let status = match &frame.outcome {
@@ -161,7 +158,7 @@ impl Conversation {
                 for _ in 0..frame.refuse_rest(Problem::Busy, &node.renderer()) {
                     node.count(RequestKind::Other, Problem::Busy.status());
                 }
-                self.take_frame(owner, frame);
+                self.take_frame(node, owner, frame);
             }
             (Away::Key(call), Parcel::Key(_)) => {
                 self.refuse(node, Problem::Busy, &call.reply);
@@ -232,7 +229,7 @@ impl Conversation {
     }
 
     /// Takes the answers that a frame brings home.
-    fn take_frame(&mut self, owner: ShardId, mut frame: Box<Frame>) {
+    fn take_frame(&mut self, node: &mut Node, owner: ShardId, mut frame: Box<Frame>) {
         if self.output.is_empty() {
             std::mem::swap(&mut self.output, &mut frame.output);
         } else {
@@ -244,8 +241,7 @@ impl Conversation {
             return;
         }
         let closes = frame.closes();
-        frame.clear();
-        self.spare = Some(frame);
+        node.take_frame_back(frame);
         if closes {
             self.close(true);
         }

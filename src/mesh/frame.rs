@@ -2,7 +2,7 @@
 //!
 //! A frame leaves with the requests, is answered in order by the owner's core straight into
 //! its own output buffer, and goes home with it. The buffers stay with the frame, and the
-//! frame with its connection, so a forward allocates nothing once it is warm. Small data is
+//! frame with its core, so a forward allocates nothing once it is warm. Small data is
 //! copied into the frame and from there into the owner's memory; large data moves.
 
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use crate::types::{SessionId, ShardId};
 /// Data up to this many bytes is copied when it is forwarded; the buffer it came in goes home.
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 /// What a frame's buffers may keep between two forwards, in bytes each.
-const KEPT_BYTES_MAX: usize = 16 * 1024;
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// Where an answer is awaited: a place in its sender's table, and which use of that place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::super::frame::{Frame, KeyFrame, Parcel, Ticket};
+use super::super::frame::{KeyFrame, Parcel, Ticket};
 use super::super::node::Node;
 use super::{Away, Conversation, Next};
 use crate::api::{Call, Problem, SessionCall};
@@ -173,8 +173,7 @@ impl Conversation {
             node.answer(&call, id, data, &mut self.output);
         } else {
             let run = self.run.take().map(|(_, frame)| frame);
-            let spare = || self.spare.take().unwrap_or_else(|| Box::new(Frame::new(node.here())));
-            let mut frame = run.unwrap_or_else(spare);
+            let mut frame = run.unwrap_or_else(|| node.lend_frame());
             frame.push(call, id, &self.content_type, bytes);
             self.run = Some((owner, frame));
         }

@@ -245,6 +245,7 @@ fn a_problem_is_json_with_a_code_and_a_sentence() {
                 .all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
         );
         assert_eq!(problem(shown, &json()), answer, "problems have one form");
+        assert!(body(&answer).len() <= JSON_BYTES_USUAL, "{shown:?}");
     }
 }
 

@@ -17,6 +17,8 @@ use bed::{Bed, DATA_BYTES, ID_LEN};
 
 /// Requests that a pipelining client sends at once.
 const PIPELINED: usize = 16;
+/// So few sessions that they stay in a core's cache.
+const SESSIONS_IN_CACHE: usize = 100;
 /// Where ids stand in a request's path.
 const ID_PLACE: &str = "/session/cart/";
 
@@ -77,47 +79,46 @@ fn judging(c: &mut Criterion) {
     group.finish();
 }
 
-fn path(c: &mut Criterion) {
+/// Measures requests of a connection to the first node, about any of these sessions.
+fn exchange(c: &mut Criterion, name: &str, bed: &mut Bed, mut requests: Requests) {
+    let (mut link, mut received) = (bed.connect(0), Vec::new());
+    let mut group = c.benchmark_group("path");
+    group.throughput(Throughput::Elements(requests.places.len() as u64));
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            received.clear();
+            bed.exchange(&mut link, requests.next(), &mut received);
+            assert!(received.starts_with(b"HTTP/1.1 200"));
+        });
+    });
+    group.finish();
+}
+
+/// A request to a session whose id is yet to be written.
+fn template(bed: &Bed, method: &str, data_bytes: usize) -> Vec<u8> {
+    bed.request(method, &format!("{ID_PLACE}{}", "0".repeat(ID_LEN)), data_bytes)
+}
+
+fn local(c: &mut Criterion) {
     let mut bed = Bed::new(1);
     let ids = bed.fill(0, sessions());
-    let get = bed.request("GET", &format!("{ID_PLACE}{}", "0".repeat(ID_LEN)), 0);
-    let post = bed.request("POST", &format!("{ID_PLACE}{}", "0".repeat(ID_LEN)), DATA_BYTES);
-    let cases = [("get", &get, 1), ("post", &post, 1), ("get_pipelined", &get, PIPELINED)];
-    let mut group = c.benchmark_group("path");
-    for (name, request, count) in cases {
-        let mut requests = Requests::new(request, count, ids.clone());
-        let (mut link, mut received) = (bed.connect(0), Vec::new());
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                received.clear();
-                bed.exchange(&mut link, requests.next(), &mut received);
-                assert!(received.starts_with(b"HTTP/1.1 200"));
-            });
-        });
-    }
-    group.finish();
+    let (get, post) = (template(&bed, "GET", 0), template(&bed, "POST", DATA_BYTES));
+    exchange(c, "get", &mut bed, Requests::new(&get, 1, ids.clone()));
+    exchange(c, "get_pipelined", &mut bed, Requests::new(&get, PIPELINED, ids.clone()));
+    exchange(c, "post", &mut bed, Requests::new(&post, 1, ids.clone()));
+    // The same without the misses of the caches: what the code itself costs.
+    let few = ids[..SESSIONS_IN_CACHE].to_vec();
+    exchange(c, "get_in_cache", &mut bed, Requests::new(&get, 1, few.clone()));
+    exchange(c, "post_in_cache", &mut bed, Requests::new(&post, 1, few));
 }
 
 fn forwarded(c: &mut Criterion) {
     let mut bed = Bed::new(2);
-    let ids = bed.fill(1, sessions() / 10);
-    let get = bed.request("GET", &format!("{ID_PLACE}{}", "0".repeat(ID_LEN)), 0);
-    let mut group = c.benchmark_group("forwarded");
-    for (name, count) in [("get", 1), ("get_pipelined", PIPELINED)] {
-        let mut requests = Requests::new(&get, count, ids.clone());
-        let (mut link, mut received) = (bed.connect(0), Vec::new());
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                received.clear();
-                bed.exchange(&mut link, requests.next(), &mut received);
-                assert!(received.starts_with(b"HTTP/1.1 200"));
-            });
-        });
-    }
-    group.finish();
+    let ids = bed.fill(1, SESSIONS_IN_CACHE);
+    let get = template(&bed, "GET", 0);
+    exchange(c, "forwarded_get_in_cache", &mut bed, Requests::new(&get, 1, ids.clone()));
+    exchange(c, "forwarded_get_pipelined_in_cache", &mut bed, Requests::new(&get, PIPELINED, ids));
 }
 
-criterion_group!(benches, judging, path, forwarded);
+criterion_group!(benches, judging, local, forwarded);
 criterion_main!(benches);

@@ -216,3 +216,14 @@ fn bodies_on_their_way_have_a_budget_of_their_own() {
         eventually("the budget is given back", || (app.put(&[], &large).status == 201).then_some(()));
     }
 }
+
+#[test]
+fn a_payload_of_the_largest_size_has_room_on_its_way_however_little_memory_there_is() {
+    let launch = Launch::cores(1).set("memory.max", "16mb").set("session.max_payload", "8mb");
+    let server = launch.start();
+    let mut app = App::new(&server);
+    // A tenth of the memory is 1.6 MiB.
+    let largest = vec![b'x'; 8 * 1024 * 1024];
+    let id = app.create(&largest);
+    assert!(app.get(&id, &[]).expect(200).body == largest);
+}

@@ -106,6 +106,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::Unanswered,
         Problem::Protocol(Refused::HeadTimeout),
         Problem::TransitFull,
+        Problem::AnswersFull,
         Problem::TooManyConnections,
         Problem::Internal,
     ];

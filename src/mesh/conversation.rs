@@ -302,7 +302,10 @@ impl Conversation {
 
     /// How the last answer is written, to a request that cannot be read to its end.
     fn farewell(&self) -> Reply {
-        let omit_body = self.call.as_ref().is_some_and(|call| call.reply().omit_body);
+        let omit_body = match &self.call {
+            Some(call) => call.reply().omit_body,
+            None => self.http.stands_at_head_method(),
+        };
         Reply { omit_body, ..Reply::closing() }
     }
 

@@ -335,7 +335,16 @@ fn a_head_request_gets_no_body_even_with_the_last_word() {
     let mut broken = story("\r\nTransfer-Encoding: chunked");
     broken.world.send(0, "zz\r\n");
     broken.run(0);
-    for (mut story, status) in [(unanswered, 503), (timed_out, 408), (broken, 400)] {
+    let mut unreadable = Story::of_cores(1);
+    unreadable.world.send(0, "HEAD /session/cart HTTP/1.1\r\n\r\n");
+    unreadable.run(0);
+    let mut unfinished = Story::of_cores(1);
+    unfinished.world.send(0, "HEAD /session/cart HTT");
+    unfinished.world.settle();
+    unfinished.world.time_out(0);
+    unfinished.run(0);
+    let stories = [(unanswered, 503), (timed_out, 408), (broken, 400), (unreadable, 400), (unfinished, 408)];
+    for (mut story, status) in stories {
         let bytes = story.world.take_received(0);
         let mut rest = bytes.as_slice();
         let answer = Answer::take(&mut rest, true);

@@ -6,6 +6,11 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use support::{App, Launch, Response, Server, Shape, eventually};
 
 /// Runs a test at each of these core counts, with an admin listener, each on a server of its own.
@@ -36,6 +41,46 @@ fn a_session_made_on_one_connection_is_there_for_all_others() {
             }
         }
     });
+}
+
+/// Sets its flag also when the test fails, for threads that go on until then.
+struct DoneAtLast<'t>(&'t AtomicBool);
+
+impl Drop for DoneAtLast<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_client_that_never_pauses_leaves_others_their_turn() {
+    /// Many times what fits between 500 fair turns, in pieces of 256 requests.
+    const PIECES_MAX: usize = 8_000;
+    for shape in [Shape::cores(1), Shape::epoll(1)] {
+        let server = Launch::shape(shape).start();
+        let mut app = App::new(&server);
+        let id = app.create(b"data");
+        let gets = app.bytes("GET", &app.path(&id), &[], b"").repeat(256);
+        let mut sender = server.connect().sender();
+        let mut reader = sender.try_clone().expect("a socket can have a second handle");
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let done_at_last = DoneAtLast(&is_done);
+            let busy = scope.spawn(|| {
+                let sent = (0..PIECES_MAX)
+                    .take_while(|_| !is_done.load(Ordering::Relaxed) && sender.write_all(&gets).is_ok());
+                let count = sent.count();
+                sender.shutdown(Shutdown::Write).map(|()| count)
+            });
+            scope.spawn(move || io::copy(&mut reader, &mut io::sink()));
+            for _ in 0..500 {
+                app.get(&id, &[]).expect(200);
+            }
+            drop(done_at_last);
+            let pieces = busy.join().expect("it only sends").expect("the server took it all");
+            assert!(pieces < PIECES_MAX, "{shape:?}: the others had to wait for its end");
+        });
+    }
 }
 
 #[test]

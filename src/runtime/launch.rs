@@ -263,8 +263,10 @@ fn watch(events: &Receiver<Event>, shards: ShardCount, pool: &MemoryPool) {
         match events.recv_timeout(WATCH_PAUSE) {
             Ok(_) => running -= 1,
             Err(RecvTimeoutError::Timeout) => {
-                let resident = usage::resident_memory().unwrap_or_default().as_u64();
-                pool.set_full(resident > allowed / 100 * RESIDENT_PERCENT_MAX);
+                // What cannot be read, for want of a descriptor, is as it was.
+                if let Some(resident) = usage::resident_memory() {
+                    pool.set_full(resident.as_u64() > allowed / 100 * RESIDENT_PERCENT_MAX);
+                }
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }

@@ -173,8 +173,7 @@ impl Counts {
     pub fn reserve(&self, here: ShardId) -> Option<ShardId> {
         loop {
             let counts = || self.cores.iter().map(|count| count.0.load(Ordering::Relaxed));
-            let total: u64 = counts().map(u64::from).sum();
-            if total >= u64::from(self.connections_max) {
+            if self.total() >= u64::from(self.connections_max) {
                 return None;
             }
             let (least, fewest) = counts().enumerate().min_by_key(|(_, count)| *count)?;
@@ -235,7 +234,9 @@ mod tests {
         let counts = counts(2, 3);
         let places: Vec<_> = (0..3).map(|_| counts.reserve(ShardId::FIRST).unwrap()).collect();
         assert_eq!(counts.reserve(ShardId::FIRST), None);
+        assert_eq!(counts.total(), 3);
         counts.release(places[1]);
+        assert_eq!(counts.total(), 2);
         assert!(counts.reserve(ShardId::FIRST).is_some());
     }
 }

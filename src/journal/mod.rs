@@ -14,6 +14,7 @@ mod disk;
 mod layout;
 mod log;
 mod record;
+mod room;
 mod seal;
 mod segment;
 mod storage;
@@ -23,7 +24,15 @@ pub use disk::{Disk, OpenError};
 pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
 pub use log::{BACKLOG_MAX, Buffer, Covers, Job, JobResult, Log, LogStart, RoomLimits, SyncPolicy};
 pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
+pub use room::{Need, NoRoom, Room};
 pub use seal::{Salt, seal};
 pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+
+#[cfg(test)]
+#[path = "tests/sim.rs"]
+mod sim;
+#[cfg(test)]
+#[path = "tests/sim_disk.rs"]
+mod sim_disk;

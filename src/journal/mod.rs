@@ -11,24 +11,30 @@
 //! ```
 
 mod disk;
+mod handle;
 mod layout;
 mod log;
+mod progress;
 mod record;
 mod room;
 mod seal;
 mod segment;
 mod storage;
 mod units;
+mod writer;
 
 pub use disk::{Disk, OpenError};
+pub use handle::CoreJournal;
 pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
 pub use log::{BACKLOG_MAX, Buffer, Covers, Job, JobResult, Log, LogStart, RoomLimits, SyncPolicy};
+pub use progress::{Condition, Level, Progress, Wake};
 pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
 pub use room::{Need, NoRoom, Room};
 pub use seal::{Salt, seal};
 pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+pub use writer::{Journal, JournalStart, NotSettled, StartError, UnlinkHold};
 
 #[cfg(test)]
 #[path = "tests/sim.rs"]

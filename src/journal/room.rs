@@ -81,6 +81,11 @@ impl Room {
             .map_err(|_| refusal)
     }
 
+    /// Reserves room for what can be refused no more, above the limits if need be.
+    pub fn take_anyway(&self, bytes: ByteCount) {
+        self.granted_bytes.fetch_add(bytes.as_u64(), Ordering::Relaxed);
+    }
+
     /// Gives back what was reserved and not used.
     pub fn give_back(&self, bytes: ByteCount) {
         let before = self.granted_bytes.fetch_sub(bytes.as_u64(), Ordering::Relaxed);

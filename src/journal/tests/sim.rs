@@ -147,7 +147,7 @@ impl Shard {
             // Versions are used once; only "gone" can be so several times, and then any may be it.
             let mut spans = spans.filter(|span| span.1 >= from && span.0 <= to);
             let Some(first) = spans.next() else { return false };
-            let last = spans.last().unwrap_or(first);
+            let last = spans.next_back().unwrap_or(first);
             (from, to) = (from.max(first.0), to.min(last.1));
         }
         from <= to && sessions.keys().all(|key| self.history.contains_key(key))

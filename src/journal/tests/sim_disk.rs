@@ -111,11 +111,6 @@ impl SimDisk {
         self.0.borrow_mut().is_dying = true;
     }
 
-    pub fn is_failing(&self) -> bool {
-        let state = self.0.borrow();
-        state.writes_left.is_some() || state.syncs_left.is_some()
-    }
-
     pub fn free_bytes(&self) -> u64 {
         self.0.borrow().free_bytes
     }

@@ -1,0 +1,23 @@
+//! The journal: the log that makes sessions, buckets and keys outlive the process.
+//!
+//! One log for the process, in segments of their own salt. A core encodes records into a
+//! buffer ([`encode`]) before anybody knows where they will lie; whoever writes them seals
+//! them for their place ([`seal`]). Reading is pure: [`Scan`] walks the bytes of one
+//! segment, [`survey`] makes a compact list of it, [`Recovery`] judges all lists together,
+//! and a [`Plan`] yields one shard's sessions.
+//!
+//! ```text
+//!   segments ─▶ survey (each, in parallel) ─▶ Recovery::judge ─▶ plan (each shard, in parallel) ─▶ load
+//! ```
+
+mod layout;
+mod record;
+mod seal;
+mod segment;
+mod units;
+
+pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
+pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
+pub use seal::{Salt, seal};
+pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
+pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};

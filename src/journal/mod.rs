@@ -12,12 +12,14 @@
 
 mod layout;
 mod record;
+mod scan;
 mod seal;
 mod segment;
 mod units;
 
 pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
 pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
+pub use scan::{BadSpan, Found, Lost, Scan};
 pub use seal::{Salt, seal};
 pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};

@@ -44,8 +44,10 @@ pub struct BadSpan {
 /// What a bad record was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lost {
-    /// A session's data, or its removal: either way nothing older may be shown.
+    /// A session's data: nothing older may be shown.
     Session(SessionId),
+    /// That a session is gone.
+    Removal(SessionId),
     /// A session's deadline; its data is as it was.
     Deadline(SessionId),
     /// Whether the bucket has a key, and which.
@@ -165,7 +167,8 @@ fn span(start: usize, end: usize, lost: Option<Lost>, origin: Option<Origin>) ->
 fn lost_by(kind: Kind, id: [u8; 16]) -> Lost {
     let session = SessionId::from_bytes(id);
     match kind {
-        Kind::Create | Kind::Update | Kind::Delete | Kind::Expire => Lost::Session(session),
+        Kind::Create | Kind::Update => Lost::Session(session),
+        Kind::Delete | Kind::Expire => Lost::Removal(session),
         Kind::Touch => Lost::Deadline(session),
         Kind::Bucket | Kind::Key | Kind::KeyDelete => {
             Lost::Bucket(BucketId::new(u32_at(&id, 0).unwrap_or_default()))

@@ -200,11 +200,7 @@ impl Tail {
         let kind = Kind::from_number((word >> BODY_LEN_BITS) as u8)?;
         let body_len = word & ((1 << BODY_LEN_BITS) - 1);
         let tail = Self { id: *bytes.first_chunk()?, kind, body_len };
-<<<<<<< HEAD
-        let start = end.checked_sub(tail.len())?;
-=======
         let start = end.checked_sub(tail.len()).filter(|start| start.is_multiple_of(ALIGN))?;
->>>>>>> 2019577fac54bfb77592405d2c304ed42174701a
         let marks = marks_at(LogOffset::of_len(start));
         (*bytes == tail.to_bytes(marks.tail)).then_some(tail)
     }

@@ -145,11 +145,7 @@ pub const fn session_record_len(content_type_len: usize, blob_len: usize) -> usi
 pub fn encode(out: &mut Vec<u8>, record: &Record<'_>) -> usize {
     debug_assert!(out.len().is_multiple_of(ALIGN), "a buffer holds whole records");
     let start = out.len();
-<<<<<<< HEAD
-    out.reserve(record.len());
-=======
     out.reserve(record.byte_len());
->>>>>>> 2019577fac54bfb77592405d2c304ed42174701a
     out.extend_from_slice(&[0; HEAD_LEN]);
     let mut head = record.head();
     record.write_body(out);
@@ -160,11 +156,7 @@ pub fn encode(out: &mut Vec<u8>, record: &Record<'_>) -> usize {
     out[start..start + HEAD_LEN].copy_from_slice(&head.to_bytes());
     out.extend_from_slice(&head.tail().to_bytes(0));
     debug_assert_eq!(out.len() - start, head.len());
-<<<<<<< HEAD
-    debug_assert_eq!(head.len(), record.len(), "what was reserved is what is used");
-=======
     debug_assert_eq!(head.len(), record.byte_len(), "what was reserved is what is used");
->>>>>>> 2019577fac54bfb77592405d2c304ed42174701a
     head.len()
 }
 
@@ -193,11 +185,7 @@ pub(super) fn decode<'b>(bytes: &'b [u8], marks: &Marks) -> Result<(Record<'b>, 
 
 impl Record<'_> {
     /// The record's length in the log.
-<<<<<<< HEAD
-    pub fn len(&self) -> usize {
-=======
     pub fn byte_len(&self) -> usize {
->>>>>>> 2019577fac54bfb77592405d2c304ed42174701a
         let body_len = match &self.entry {
             Entry::Create(session) | Entry::Update(session) => {
                 session.content_type.len() + session.blob.len()

@@ -9,14 +9,17 @@ use std::collections::BTreeMap;
 
 use super::log::{Buffer, Job, JobResult, Log, LogStart, SyncPolicy};
 use super::record::{Entry, Origin, Record, SessionImage, decode, encode};
+use super::recover::{Recovery, Terms};
 use super::room::{Need, Room};
 use super::seal::Salt;
 use super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::sim_disk::{Random, SimDisk};
 use super::storage::{SegmentFile, Storage};
+use super::survey::survey;
 use super::units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
 use crate::types::{
-    BootEpoch, BucketId, ByteCount, Millis, Moment, Now, SessionId, ShardCount, ShardId, UnixMillis, Version,
+    BootEpoch, BucketId, BucketName, ByteCount, Millis, Moment, Now, SessionId, ShardCount, ShardId, Ttl,
+    UnixMillis, Version,
 };
 
 const SEGMENT_LEN: u64 = 16 * 1024;
@@ -96,6 +99,11 @@ impl Shard {
             blob: &blob_of(version),
         };
         self.log_entry(epoch, Entry::Update(image));
+    }
+
+    fn log_bucket(&mut self, epoch: BootEpoch) {
+        let name = BucketName::parse(b"cart").unwrap();
+        self.log_entry(epoch, Entry::Bucket { bucket: BucketId::new(1), name });
     }
 
     fn log_entry(&mut self, epoch: BootEpoch, entry: Entry<'_>) {
@@ -187,7 +195,7 @@ struct Life {
 }
 
 impl Life {
-    fn start(disk: SimDisk, past: &Recovered, shards: Vec<Shard>, random: &mut Random) -> Option<Self> {
+    fn start(disk: SimDisk, past: &Recovered, mut shards: Vec<Shard>, random: &mut Random) -> Option<Self> {
         let policy = if random.one_in(2) { SyncPolicy::Always } else { SyncPolicy::EverySecond };
         let moment = Moment::from_millis(1_000 + random.below(1 << 40));
         let now = Now { moment, wall: UnixMillis::new(1_700_000_000_000) };
@@ -199,7 +207,7 @@ impl Life {
             segments: past.segments.clone(),
             next: past.next,
             continues: past.end,
-            epoch: BootEpoch::new(past.epoch + 1).unwrap(),
+            epoch: past.epoch,
             journal_time: JournalMillis::new(1),
             live: ByteCount::ZERO,
             record_len_max: ByteCount::new(RECORD_LEN_MAX),
@@ -210,11 +218,15 @@ impl Life {
             }),
         };
         let epoch = start.epoch;
-        let log = match Log::start(disk.clone(), start, now) {
+        let mut log = match Log::start(disk.clone(), start, now) {
             Ok(log) => log,
             // No process starts on a full disk; this one has come to its end.
             Err(error) => return error.is_no_space().then_some(None).unwrap(),
         };
+        // The bucket comes before its sessions, whoever they are of.
+        shards[0].log_bucket(epoch);
+        let first = shards[0].hand_over(None);
+        log.write([first], now);
         let room = Room::new(log.room());
         let synced = vec![Sequence::NONE; shards.len()];
         let next_version = past.newest_version + 1;
@@ -320,6 +332,9 @@ impl Life {
                 shard.sessions.insert(key, Live { version, log_segment: segment });
             }
             let is_done = !shard.sessions.values().any(old);
+            if is_done && shard.id == ShardId::FIRST {
+                shard.log_bucket(self.epoch);
+            }
             if is_done {
                 shard.copied_below = Some(below);
             }
@@ -369,7 +384,8 @@ struct Recovered {
     segments: Vec<SegmentFile>,
     end: Option<Position>,
     next: SegmentNumber,
-    epoch: u32,
+    /// Of the next start.
+    epoch: BootEpoch,
     newest_version: u64,
     records: u64,
 }
@@ -382,7 +398,7 @@ impl Recovered {
             segments: Vec::new(),
             end: None,
             next: SegmentNumber::FIRST,
-            epoch: 0,
+            epoch: BootEpoch::new(1).unwrap(),
             newest_version: 0,
             records: 0,
         }
@@ -403,9 +419,6 @@ fn recover(disk: &SimDisk, seed: u64) -> Recovered {
     let chain =
         headers.keys().rev().find_map(|newest| chain_to(*newest, &files, &headers)).unwrap_or_default();
     let mut recovered = Recovered::nothing();
-    if let Some(last) = files.last() {
-        recovered.next = last.number.next().unwrap();
-    }
     read_chain(disk, &chain, &headers, &mut recovered, seed);
     recovered.segments =
         files.into_iter().filter(|file| Some(file.number) <= recovered.end.map(|end| end.segment)).collect();
@@ -442,7 +455,6 @@ fn read_chain(
     let mut changes: Vec<(SegmentNumber, SessionId, Option<u64>)> = Vec::new();
     'log: for (number, end) in chain {
         let Some(header) = headers.get(number) else { break };
-        recovered.epoch = recovered.epoch.max(header.epoch.as_u32());
         let bytes = disk.bytes(*number);
         let mut at = SEGMENT_HEADER_LEN;
         loop {
@@ -481,20 +493,51 @@ fn read_chain(
     }
 }
 
-/// What recovery does to a disk before a new log starts on it.
-fn tidy(disk: &SimDisk, recovered: &mut Recovered) {
-    for file in disk.list().unwrap() {
-        let open = disk.open(file.number).unwrap();
-        if let Some(end) = recovered.end.filter(|end| end.segment == file.number) {
-            disk.truncate(&open, ByteCount::new(end.offset.as_u64())).unwrap();
-        }
-        disk.sync(&open).unwrap();
-        if !recovered.segments.contains(&file) {
-            disk.unlink(file.number).unwrap();
+/// What recovery makes of the disk: the same, or the seed is told. No crash is ever damage.
+fn recover_for_real(disk: &SimDisk, shards: u16, expected: &Recovered, seed: u64) -> Recovery {
+    let shards = ShardCount::new(shards).unwrap();
+    let files = disk.list().unwrap();
+    let owner_of = |id: SessionId| ShardId::new(u16::from(id.as_bytes()[0]));
+    let surveys = files.iter().map(|file| survey(file.number, &disk.bytes(file.number), shards, owner_of));
+    let terms = Terms {
+        wall_now: UnixMillis::new(1_700_000_000_000),
+        session_ttl: Ttl::MAX,
+        downtime_max: Millis::from_secs(1),
+    };
+    let recovery = Recovery::judge(surveys.collect(), terms).unwrap();
+    assert!(!recovery.report().is_damaged(), "seed {seed}: {:?}", recovery.report());
+    let mut sessions = BTreeMap::new();
+    for shard in shards.shards() {
+        let plan = recovery.plan(shard);
+        for number in recovery.segments() {
+            let bytes = disk.bytes(number);
+            for restored in plan.load(number, &bytes).unwrap() {
+                let image = restored.unwrap().image;
+                sessions.insert(image.id, image.version.as_u64());
+            }
         }
     }
+    assert_eq!(sessions, expected.sessions, "seed {seed}: {:?}", recovery.report());
+    recovery
+}
+
+/// What recovery does to a disk before a new log starts on it.
+fn tidy(disk: &SimDisk, recovery: &Recovery, past: &mut Recovered) {
+    if let Some(end) = recovery.truncate() {
+        disk.truncate(&disk.open(end.segment).unwrap(), ByteCount::new(end.offset.as_u64())).unwrap();
+    }
+    for number in recovery.unlink() {
+        disk.unlink(*number).unwrap();
+    }
+    past.segments = disk.list().unwrap();
+    for file in &past.segments {
+        disk.sync(&disk.open(file.number).unwrap()).unwrap();
+    }
     disk.sync_directory().unwrap();
-    recovered.segments = disk.list().unwrap();
+    past.end = recovery.end();
+    past.next = recovery.next_segment();
+    past.epoch = recovery.next_epoch();
+    assert!(past.segments.iter().map(|file| file.number).eq(recovery.segments()));
 }
 
 /// So many lives on one disk.
@@ -529,7 +572,8 @@ fn live_and_crash(seed: u64, crashes: u64) -> Tally {
         disk = life.end(end, &mut random);
         past = recover(&disk, seed);
         judge(&life, &past, end, seed, &mut tally);
-        tidy(&disk, &mut past);
+        let recovery = recover_for_real(&disk, shard_count, &past, seed);
+        tidy(&disk, &recovery, &mut past);
         tally.crashes += 1;
         tally.power_losses += u64::from(end == End::PowerLoss);
         tally.records += past.records;

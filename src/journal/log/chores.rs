@@ -92,7 +92,7 @@ impl<S: Storage> Log<S> {
             self.is_chore_running = true;
             return Some(Job::Prepare { number, len: ByteCount::new(self.segment_len) });
         }
-        let number = self.condemned.front()?.number;
+        let number = *self.condemned.front()?;
         self.is_chore_running = true;
         Some(Job::Unlink(number))
     }
@@ -120,7 +120,7 @@ impl<S: Storage> Log<S> {
             JobResult::Unlinked(result) => match result {
                 Ok(number) => {
                     self.is_chore_running = false;
-                    self.condemned.retain(|segment| segment.number != number);
+                    self.condemned.retain(|condemned| *condemned != number);
                     self.is_short = false;
                 }
                 Err(error) => self.chore_failed(&error, now.moment),
@@ -162,6 +162,17 @@ impl<S: Storage> Log<S> {
         Job::Sync { files, covers }
     }
 
+    /// Syncs what is written, on this thread: for a start, before which nothing runs.
+    pub(super) fn sync_inline(&mut self, now: Now) -> Result<(), StorageError> {
+        let job = self.sync_job();
+        self.is_sync_running = false;
+        self.last_sync_end = now.moment;
+        if let JobResult::Synced(result) = job.run(&self.storage) {
+            self.synced_up_to(&result?);
+        }
+        Ok(())
+    }
+
     fn synced_up_to(&mut self, covers: &Covers) {
         debug_assert!(covers.position >= self.synced_at, "syncs end in the order they began");
         self.synced_at = covers.position;
@@ -199,7 +210,7 @@ impl<S: Storage> Log<S> {
             self.spares.push_back(spare);
         } else {
             // The log could not wait for it and went on in a later one.
-            self.condemned.push_back(SegmentFile { number: spare.number, len: ByteCount::new(spare.len) });
+            self.condemned.push_back(spare.number);
         }
     }
 

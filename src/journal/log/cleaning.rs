@@ -123,7 +123,7 @@ impl<S: Storage> Log<S> {
 
     fn condemn(&mut self, below: SegmentNumber) {
         while let Some(segment) = self.older.pop_front_if(|segment| segment.number < below) {
-            self.condemned.push_back(segment);
+            self.condemned.push_back(segment.number);
         }
         debug_assert!(self.current.number >= below, "the log itself is never condemned");
     }

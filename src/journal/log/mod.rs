@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 
 use super::record::{Entry, NO_SHARD, Origin, Record, TimeMark, encode};
 use super::seal::Salt;
+use super::segment::SEGMENT_HEADER_LEN;
 use super::storage::{SegmentFile, Storage, StorageError};
 use super::units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
 use crate::types::{BootEpoch, ByteCount, Millis, Moment, Now, ShardCount, ShardId};
@@ -62,8 +63,11 @@ pub struct LogStart {
     pub policy: SyncPolicy,
     /// How many shards hand buffers over.
     pub shards: ShardCount,
-    /// The segments that recovery has left, oldest first, all of them synced.
+    /// The segments that hold what was recovered, oldest first.
     pub segments: Vec<SegmentFile>,
+    /// Segments of which recovery has found that nothing is needed. They stay until the new
+    /// log says so itself: a crash before that must find what this start has found.
+    pub condemned: Vec<SegmentNumber>,
     /// The first segment to write; above all that have ever been there.
     pub next: SegmentNumber,
     /// Where what was recovered ends: the first new record follows this. None in a new log.
@@ -181,24 +185,27 @@ pub struct Log<S: Storage> {
     /// What live sessions take, in bytes of records.
     live_bytes: u64,
     /// Covered by a synced checkpoint, oldest first.
-    condemned: VecDeque<SegmentFile>,
+    condemned: VecDeque<SegmentNumber>,
     is_unlinking_held: bool,
     /// The disk had no room for a spare when one was last tried.
     is_short: bool,
 }
 
 impl<S: Storage> Log<S> {
-    /// Opens the first new segment. What recovery left must be synced by now.
+    /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
+    /// epoch is used up then, and what was not recovered will never be seen again.
     pub fn start(storage: S, start: LogStart, now: Now) -> Result<Self, StorageError> {
         let segment_len =
             storage.segment_len()?.as_u64().max(start.record_len_max.as_u64() + place::SEGMENT_OVERHEAD);
         let shards = usize::from(start.shards.get());
+        let condemned = unlink_blank(&storage, start.condemned);
+        for segment in &start.segments {
+            storage.sync(&storage.open(segment.number)?)?;
+        }
         let mut draw_salt = start.draw_salt;
         let file = place::create_file(&storage, start.next, ByteCount::new(segment_len))?;
         let mut current = Segment::new(start.next, file, segment_len, draw_salt());
         current.begin(&storage, start.epoch, start.continues)?;
-        // The epoch is used up from here on: no crash may bring it back.
-        storage.sync(&current.file)?;
         let synced_at = current.position();
         let mut log = Self {
             storage,
@@ -235,15 +242,31 @@ impl<S: Storage> Log<S> {
             marks: Sequence::NONE,
             cleaning: Cleaning::Idle,
             live_bytes: start.live.as_u64(),
-            condemned: VecDeque::new(),
+            condemned,
             is_unlinking_held: false,
             is_short: false,
         };
         debug_assert!(log.older.iter().all(|segment| segment.number < log.current.number));
-        // Journal time is noted at once, so that a start alone is enough to tell it from.
-        log.mark_time(now);
-        log.place(now.moment)?;
+        log.found(start.continues, now)?;
         Ok(log)
+    }
+
+    /// Says from which segment on the log is needed, and what time it is.
+    fn found(&mut self, continues: Option<Position>, now: Now) -> Result<(), StorageError> {
+        let oldest = self.older.front().map_or(self.current.number, |segment| segment.number);
+        self.queue_mark(Entry::Checkpoint(oldest), parts::PartKind::Checkpoint(oldest));
+        self.mark_time(now);
+        self.place(now.moment)?;
+        self.sync_inline(now)?;
+        // What was torn off gives its room back; the new header has voided it already.
+        if let Some(end) = continues
+            && let Some(last) = self.older.back_mut().filter(|last| last.number == end.segment)
+            && let Ok(file) = self.storage.open(last.number)
+            && self.storage.truncate(&file, ByteCount::new(end.offset.as_u64())).is_ok()
+        {
+            last.len = ByteCount::new(end.offset.as_u64());
+        }
+        Ok(())
     }
 
     /// Takes what the cores have handed over and writes all of it in one go, as far as the
@@ -358,6 +381,19 @@ impl<S: Storage> Log<S> {
             backlog: self.synced_bytes + BACKLOG_MAX.as_u64(),
         }
     }
+}
+
+/// Removes those segments at once that were never used, so that a disk they had filled takes a
+/// new one. Returns the others.
+fn unlink_blank<S: Storage>(storage: &S, condemned: Vec<SegmentNumber>) -> VecDeque<SegmentNumber> {
+    let is_blank = |number: SegmentNumber| {
+        let mut header = [1; SEGMENT_HEADER_LEN];
+        let read = storage.open(number).and_then(|file| storage.read_at(&file, 0, &mut header));
+        read.is_ok_and(|count| header[..count].iter().all(|byte| *byte == 0))
+    };
+    // One that cannot be removed now is tried again like the rest.
+    let stays = |number: &SegmentNumber| !is_blank(*number) || storage.unlink(*number).is_err();
+    condemned.into_iter().filter(stays).collect()
 }
 
 #[cfg(test)]

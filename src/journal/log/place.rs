@@ -8,7 +8,7 @@
 
 use std::io::IoSlice;
 
-use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
+use super::super::segment::SegmentHeader;
 use super::parts::{Part, PartKind};
 use super::*;
 
@@ -249,7 +249,7 @@ impl<S: Storage> Log<S> {
                 next.end = 0;
                 self.spares.push_front(next);
             } else {
-                self.condemned.push_back(SegmentFile { number: next.number, len: ByteCount::new(next.len) });
+                self.condemned.push_back(next.number);
             }
             return Err(error);
         }

@@ -33,6 +33,7 @@ fn rig_on(disk: SimDisk, policy: SyncPolicy) -> Rig {
         policy,
         shards: ShardCount::ONE,
         segments: Vec::new(),
+        condemned: Vec::new(),
         next: SegmentNumber::FIRST,
         continues: None,
         epoch: BootEpoch::FIRST,
@@ -215,23 +216,23 @@ fn an_idle_log_notes_its_sync_once_and_the_time_each_minute() {
     let mut rig = rig(SyncPolicy::EverySecond);
     rig.write(&[10]);
     let count = |rig: &Rig| rig.records_in(1).count();
-    // The start's time mark and the record; then the news of their sync.
+    // The start's three marks and the record; then the news of its sync.
     rig.pass(1_000);
     rig.run_jobs();
-    assert_eq!(count(&rig), 2);
+    assert_eq!(count(&rig), 4);
     rig.pass(1_000);
     rig.run_jobs();
-    assert_eq!(count(&rig), 3);
+    assert_eq!(count(&rig), 5);
     for minutes in 0..3 {
         rig.pass(59_000);
         rig.run_jobs();
-        assert_eq!(count(&rig), 3 + 2 * minutes, "nothing is due in between");
+        assert_eq!(count(&rig), 5 + 2 * minutes, "nothing is due in between");
         rig.pass(1_000);
         for _ in 0..2 {
             rig.pass(1_000);
             rig.run_jobs();
         }
-        assert_eq!(count(&rig), 5 + 2 * minutes, "a time mark and the news of its sync");
+        assert_eq!(count(&rig), 7 + 2 * minutes, "a time mark and the news of its sync");
     }
 }
 

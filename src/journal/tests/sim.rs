@@ -205,6 +205,7 @@ impl Life {
             policy,
             shards: ShardCount::new(shards.len() as u16).unwrap(),
             segments: past.segments.clone(),
+            condemned: past.condemned.clone(),
             next: past.next,
             continues: past.end,
             epoch: past.epoch,
@@ -382,6 +383,7 @@ impl Life {
 struct Recovered {
     sessions: BTreeMap<SessionId, u64>,
     segments: Vec<SegmentFile>,
+    condemned: Vec<SegmentNumber>,
     end: Option<Position>,
     next: SegmentNumber,
     /// Of the next start.
@@ -396,6 +398,7 @@ impl Recovered {
         Self {
             sessions: BTreeMap::new(),
             segments: Vec::new(),
+            condemned: Vec::new(),
             end: None,
             next: SegmentNumber::FIRST,
             epoch: BootEpoch::new(1).unwrap(),
@@ -521,23 +524,16 @@ fn recover_for_real(disk: &SimDisk, shards: u16, expected: &Recovered, seed: u64
     recovery
 }
 
-/// What recovery does to a disk before a new log starts on it.
-fn tidy(disk: &SimDisk, recovery: &Recovery, past: &mut Recovered) {
-    if let Some(end) = recovery.truncate() {
-        disk.truncate(&disk.open(end.segment).unwrap(), ByteCount::new(end.offset.as_u64())).unwrap();
-    }
-    for number in recovery.unlink() {
-        disk.unlink(*number).unwrap();
-    }
-    past.segments = disk.list().unwrap();
-    for file in &past.segments {
-        disk.sync(&disk.open(file.number).unwrap()).unwrap();
-    }
-    disk.sync_directory().unwrap();
+/// What the next log starts from.
+fn follow(disk: &SimDisk, recovery: &Recovery, past: &mut Recovered) {
+    let files = disk.list().unwrap();
+    let kept = |number| *files.iter().find(|file| file.number == number).unwrap();
+    past.segments = recovery.segments().map(kept).collect();
+    past.condemned = recovery.unlink().to_vec();
+    assert_eq!(past.segments.len() + past.condemned.len(), files.len());
     past.end = recovery.end();
     past.next = recovery.next_segment();
     past.epoch = recovery.next_epoch();
-    assert!(past.segments.iter().map(|file| file.number).eq(recovery.segments()));
 }
 
 /// So many lives on one disk.
@@ -573,7 +569,7 @@ fn live_and_crash(seed: u64, crashes: u64) -> Tally {
         past = recover(&disk, seed);
         judge(&life, &past, end, seed, &mut tally);
         let recovery = recover_for_real(&disk, shard_count, &past, seed);
-        tidy(&disk, &recovery, &mut past);
+        follow(&disk, &recovery, &mut past);
         tally.crashes += 1;
         tally.power_losses += u64::from(end == End::PowerLoss);
         tally.records += past.records;

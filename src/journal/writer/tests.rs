@@ -112,6 +112,7 @@ fn rig(policy: SyncPolicy, shards: u16) -> Rig {
         policy,
         shards: ShardCount::new(shards).unwrap(),
         segments: Vec::new(),
+        condemned: Vec::new(),
         next: SegmentNumber::FIRST,
         continues: None,
         epoch: BootEpoch::new(3).unwrap(),

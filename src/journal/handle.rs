@@ -36,8 +36,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(progress: Progress, room: Room) -> Self {
-        let live_bytes = (0..progress.shard_count()).map(|_| AtomicU64::new(0)).collect();
+    /// Until the shards have said what lives in them, each is taken to have its part of `live`.
+    pub(super) fn new(progress: Progress, room: Room, live: ByteCount) -> Self {
+        let share = live.as_u64() / progress.shard_count() as u64;
+        let live_bytes = (0..progress.shard_count()).map(|_| AtomicU64::new(share)).collect();
         Self { progress, room, live_bytes, holds: AtomicUsize::new(0), is_settled: AtomicBool::new(false) }
     }
 

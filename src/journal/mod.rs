@@ -1,8 +1,8 @@
 //! The journal: the log that makes sessions, buckets and keys outlive the process.
 //!
-//! One log for the process, in segments of their own salt. A core encodes records into a
-//! buffer ([`encode`]) before anybody knows where they will lie; whoever writes them seals
-//! them for their place ([`seal`]). Reading is pure: [`Scan`] walks the bytes of one
+//! One log for the process, in segments of their own salt. A core logs into a buffer
+//! ([`CoreJournal`]); one thread seals all buffers for their place and writes them, another
+//! syncs ([`Journal`]); the pure [`Log`] decides, over a [`Storage`]. Reading is pure: [`Scan`] walks the bytes of one
 //! segment, [`survey`] makes a compact list of it, [`Recovery`] judges all lists together,
 //! and a [`Plan`] yields one shard's sessions.
 //!

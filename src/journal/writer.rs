@@ -83,12 +83,12 @@ impl Journal {
         S::File: Send,
     {
         let JournalStart { storage, log, wake, clock } = start;
-        let (policy, epoch, shards) = (log.policy, log.epoch, log.shards);
+        let (policy, epoch, shards, live) = (log.policy, log.epoch, log.shards, log.live);
         let mut log = Log::start(storage.clone(), log, clock())?;
         while let Some(job) = log.poll_job(clock()) {
             log.finish_job(job.run(&storage), clock());
         }
-        let shared = Arc::new(Shared::new(Progress::new(shards, wake), Room::new(log.room())));
+        let shared = Arc::new(Shared::new(Progress::new(shards, wake), Room::new(log.room()), live));
         let (lane_in, lane) = bounded(LANE_MAX);
         let (jobs, jobs_out) = bounded(JOBS_MAX);
         let (results_in, results) = bounded(JOBS_MAX);

@@ -445,3 +445,38 @@ fn an_orderly_end_leaves_nothing_unsynced() {
     assert!(rig.log.is_settled());
     assert_eq!(rig.synced(), 2);
 }
+
+#[test]
+fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..3).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let files = old.disk.list().unwrap();
+    let (condemned, kept) = (vec![number(1)], files[1..4].to_vec());
+    let disk = old.disk.after_kill();
+    let mut blank: Vec<SegmentNumber> = files[4..].iter().map(|file| file.number).collect();
+    let next = files.last().unwrap().number.next().unwrap();
+    let start = LogStart {
+        policy: SyncPolicy::Always,
+        shards: ShardCount::ONE,
+        segments: kept,
+        condemned: [condemned, blank.clone()].concat(),
+        next,
+        continues: Some(Position { segment: number(4), offset: LogOffset::new(2_048) }),
+        epoch: BootEpoch::new(1).unwrap(),
+        journal_time: JournalMillis::new(900),
+        live: ByteCount::ZERO,
+        record_len_max: ByteCount::new(2_048),
+        draw_salt: Box::new(|| Salt::from_random([9; 16])),
+    };
+    let log = Log::start(disk.clone(), start, old.now).unwrap();
+    assert_eq!(disk.unlinks(), blank, "nothing but what was never used");
+    assert_eq!(disk.bytes(number(4)).len(), 2_048, "what was torn off gives its room back");
+    let mut rig = Rig { log, disk, now: old.now, sequence: Sequence::NONE };
+    let after_crash = rig.disk.after_power_loss();
+    let header = SegmentHeader::decode(&after_crash.bytes(next), next).unwrap();
+    assert_eq!(header.previous.map(|end| end.segment), Some(number(4)), "synced before anything goes");
+    rig.run_jobs();
+    blank.push(number(1));
+    assert_eq!(rig.disk.unlinks(), blank);
+}

@@ -32,3 +32,6 @@ pub use seal::{Salt, seal};
 pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use survey::{Survey, survey};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,5 @@ mod sim;
 #[cfg(test)]
 #[path = "tests/sim_disk.rs"]
 mod sim_disk;
+#[cfg(test)]
+mod tests;

@@ -262,6 +262,3 @@ fn count_missing(kept: &[Kept]) -> u64 {
     }
     missing
 }
-
-#[cfg(test)]
-mod tests;

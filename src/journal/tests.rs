@@ -4,12 +4,12 @@ mod model;
 
 use std::collections::BTreeMap;
 
+use super::record::tests::{id, image, mark, name, origin, position};
+use super::scan::tests::Segment;
 use super::*;
-use crate::journal::RestoredBucket;
-use crate::journal::record::tests::{id, image, mark, name, origin, position};
-use crate::journal::scan::tests::Segment;
-use crate::journal::{Entry, LogOffset, Origin, Record, SEGMENT_HEADER_LEN, SessionImage, Tally, survey};
-use crate::types::{ApiKey, BucketId, SessionId, ShardCount, Version};
+use crate::types::{
+    ApiKey, BootEpoch, BucketId, ByteCount, Millis, SessionId, ShardCount, ShardId, Ttl, UnixMillis, Version,
+};
 
 /// Sessions by their number's id: version, deadline, blob.
 type Sessions = BTreeMap<SessionId, (u64, u64, Vec<u8>)>;
@@ -126,7 +126,7 @@ fn recover(log: &Log) -> (Sessions, Recovery) {
 
 /// The versions that are restored, by session number.
 fn versions(sessions: &Sessions) -> Vec<(u64, u64)> {
-    let number = |id: &SessionId| (0..1_000).find(|number| super::tests::id(*number) == *id).unwrap();
+    let number = |id: &SessionId| (0..1_000).find(|number| self::id(*number) == *id).unwrap();
     let mut versions: Vec<(u64, u64)> =
         sessions.iter().map(|(id, (version, ..))| (number(id), *version)).collect();
     versions.sort_unstable();
@@ -573,9 +573,9 @@ fn what_changed_between_survey_and_load_is_not_served() {
     let (number, mut bytes) = (SegmentNumber::FIRST, log.last().bytes.clone());
     bytes[at.offset.as_usize() + 80] ^= 1;
     let loaded: Vec<_> = plan.load(number, &bytes).unwrap().collect();
-    assert_eq!(loaded, [Err(crate::journal::LoadError::Record(at))]);
+    assert_eq!(loaded, [Err(LoadError::Record(at))]);
     let loaded: Vec<_> = plan.load(number, &bytes[..at.offset.as_usize()]).unwrap().collect();
-    assert_eq!(loaded, [Err(crate::journal::LoadError::Record(at))]);
+    assert_eq!(loaded, [Err(LoadError::Record(at))]);
     assert!(plan.load(number, &[]).is_err());
     assert_eq!(plan.load(SegmentNumber::MAX, &[]).unwrap().count(), 0);
 }

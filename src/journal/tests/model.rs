@@ -70,7 +70,7 @@ impl History {
     /// Appends a record of `shard`, which has already been applied to the model.
     fn log(&mut self, shard: usize, entry: Entry<'_>) {
         self.sequences[shard] += 1;
-        let shard_id = if shard == SHARDS { crate::journal::NO_SHARD } else { ShardId::new(shard as u16) };
+        let shard_id = if shard == SHARDS { NO_SHARD } else { ShardId::new(shard as u16) };
         let epoch = BootEpoch::new(self.epoch).unwrap();
         let origin = Origin { epoch, shard: shard_id, sequence: Sequence::new(self.sequences[shard]) };
         let segment = self.segments.last_mut().unwrap();

@@ -56,13 +56,15 @@ impl<'r> Fields<'r> {
         })
     }
 
-    /// The body's media type; empty where none is given. Data is stored as it comes, so an
-    /// encoding that the reader would have to be told of is refused.
+    /// The body's media type; empty where none is given.
     pub(super) fn content_type(&self) -> Result<&'r [u8], Problem> {
-        if self.has_encoding {
-            return Err(Problem::ContentEncoding);
-        }
         self.content_type.unwrap_or(Ok(b""))
+    }
+
+    /// Data is stored as it comes, so an encoding that its reader would have to be told of is
+    /// refused: after all that is wrong with a field's value.
+    pub(super) fn encoding(&self) -> Result<(), Problem> {
+        if self.has_encoding { Err(Problem::ContentEncoding) } else { Ok(()) }
     }
 
     /// Looks at one field. Lengths first: most fields are told apart by them.

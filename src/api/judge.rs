@@ -68,7 +68,9 @@ impl Judge<'_> {
                 reply.bucket = Some(bucket);
                 self.check_size(head)?;
                 let own_ttl = fields.own_ttl(self.settings.max_ttl)?;
-                keep(fields.content_type()?, content_type);
+                let media_type = fields.content_type()?;
+                fields.encoding()?;
+                keep(media_type, content_type);
                 Ok(Call::Session(SessionCall { grant, intent: Intent::Create { own_ttl }, reply }))
             }
             Route::Session(name, id) => {
@@ -89,11 +91,12 @@ impl Judge<'_> {
     ) -> Result<Call, Problem> {
         let key = fields.key.as_bytes();
         let is_master = self.settings.masters.opens(key, is_local);
-        if !(is_master | self.replica.opens_any(key)) {
+        let grant = self.replica.judge_any(key);
+        if !is_master && grant.is_none() {
             return Err(Problem::Unauthorized);
         }
         self.check_size(head)?;
-        Ok(Call::Settings(reply))
+        Ok(Call::Settings { grant, reply })
     }
 
     fn judge_key(
@@ -138,7 +141,7 @@ impl Judge<'_> {
     fn check_size(&self, head: &RequestHead<'_>) -> Result<(), Problem> {
         let limit = self.settings.payload_bytes_max as u64;
         match head.body_length() {
-            BodyLength::Known(size) if size > limit => Err(Problem::TooLarge { limit, size }),
+            BodyLength::Known(size) if size > limit => Err(Problem::TooLarge { limit, size: Some(size) }),
             BodyLength::None | BodyLength::Known(_) | BodyLength::Chunked => Ok(()),
         }
     }
@@ -154,8 +157,10 @@ impl Judge<'_> {
         match method {
             Method::Post => {
                 let own_ttl = fields.own_ttl(self.settings.max_ttl)?;
-                keep(fields.content_type()?, content_type);
+                let (media_type, encoding) = (fields.content_type()?, fields.encoding());
                 let conditions = fields.conditions()?;
+                encoding?;
+                keep(media_type, content_type);
                 Ok(Intent::Update { id: id?, own_ttl, conditions })
             }
             Method::Delete => {

@@ -32,7 +32,12 @@ pub const CONTENT_TYPE_LEN_MAX: usize = 255;
 #[derive(Debug)]
 pub enum Call {
     /// Show the settings.
-    Settings(Reply),
+    Settings {
+        /// The bucket whose key was shown, and since when; none where it was a master key.
+        grant: Option<Grant>,
+        /// How the answer must be written.
+        reply: Reply,
+    },
     /// Do something to a session.
     Session(SessionCall),
     /// Do something to a bucket's key.
@@ -41,11 +46,20 @@ pub enum Call {
 
 impl Call {
     /// How the answer must be written.
-    pub fn reply(&self) -> Reply {
+    pub fn reply(&self) -> &Reply {
         match self {
-            Self::Settings(reply) => *reply,
-            Self::Session(call) => call.reply,
-            Self::Key(call) => call.reply,
+            Self::Settings { reply, .. } => reply,
+            Self::Session(call) => &call.reply,
+            Self::Key(call) => &call.reply,
+        }
+    }
+
+    /// The same, for what is known only later.
+    pub fn reply_mut(&mut self) -> &mut Reply {
+        match self {
+            Self::Settings { reply, .. } => reply,
+            Self::Session(call) => &mut call.reply,
+            Self::Key(call) => &mut call.reply,
         }
     }
 

@@ -22,8 +22,8 @@ pub enum Problem {
     TooLarge {
         /// The limit, inclusive.
         limit: u64,
-        /// What was announced.
-        size: u64,
+        /// What was announced; none where it came in chunks.
+        size: Option<u64>,
     },
     /// X-Session-TTL is no whole number of seconds from 1 on.
     SessionTtl,
@@ -55,6 +55,8 @@ pub enum Problem {
     Unanswered,
     /// Too many large bodies are on their way at once.
     TransitFull,
+    /// Too many large answers wait for clients that do not read them.
+    AnswersFull,
     /// More connections than are allowed.
     TooManyConnections,
     /// An error of ours.
@@ -62,6 +64,14 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// The problem with a request that breaks the protocol, where bodies may have so many bytes.
+    pub fn of_refused(refused: Refused, payload_bytes_max: usize) -> Self {
+        match refused {
+            Refused::BodyTooLarge => Self::TooLarge { limit: payload_bytes_max as u64, size: None },
+            refused => Self::Protocol(refused),
+        }
+    }
+
     /// The status that it is answered with.
     pub fn status(self) -> Status {
         match self {
@@ -77,7 +87,7 @@ impl Problem {
             Self::BucketReserved | Self::BucketTaken => Status::Conflict,
             Self::StorageFull => Status::InsufficientStorage,
             Self::Busy | Self::Unanswered | Self::TransitFull => Status::ServiceUnavailable,
-            Self::TooManyConnections => Status::ServiceUnavailable,
+            Self::AnswersFull | Self::TooManyConnections => Status::ServiceUnavailable,
             Self::Internal => Status::InternalServerError,
         }
     }
@@ -105,6 +115,7 @@ impl Problem {
             Self::Busy => "busy",
             Self::Unanswered => "unanswered",
             Self::TransitFull => "too_many_bodies",
+            Self::AnswersFull => "too_many_answers",
             Self::TooManyConnections => "too_many_connections",
             Self::Internal => "internal_error",
         }
@@ -150,6 +161,9 @@ impl Problem {
             Self::Busy => "Too much is waiting; nothing was done, try again.",
             Self::Unanswered => "No answer came in time; whether the request was carried out is unknown.",
             Self::TransitFull => "Too many large bodies are on their way; nothing was done, try again.",
+            Self::AnswersFull => {
+                "Too many large answers wait to be read; whether the request was carried out is unknown."
+            }
             Self::TooManyConnections => "Too many connections are open; try again later.",
             Self::Internal => "Something went wrong on our side; it has been logged.",
         }

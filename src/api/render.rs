@@ -3,6 +3,8 @@
 //! Appends whole responses to an output buffer and says which status each has. Runs on the
 //! core that owns the session, with the [`Reply`] that travelled with the call.
 
+use serde::Serialize;
+
 use super::{Problem, Reply, Settings};
 use crate::http::{DateCache, ResponseWriter, Status, write_rfc3339};
 use crate::registry::KeyOutcome;
@@ -14,6 +16,9 @@ const JSON: &[u8] = b"application/json";
 const TEXT: &[u8] = b"text/plain";
 const BYTES: &[u8] = b"application/octet-stream";
 const PROBLEM: &[u8] = b"application/problem+json";
+/// Room for a body of JSON, so that it is written without growing: no more than one allocation
+/// for a 404, which is what each expired session answers.
+const JSON_BYTES_USUAL: usize = 512;
 /// The length of an id as text.
 const ID_LEN: usize = 36;
 
@@ -80,7 +85,7 @@ impl Renderer<'_> {
             _ if status == Status::ServiceUnavailable => response.field_number("Retry-After", 1),
             _ => response,
         };
-        response.body(problem_body(problem).as_bytes(), reply.omit_body);
+        response.body(&problem_body(problem), reply.omit_body);
         status
     }
 
@@ -108,13 +113,13 @@ impl Renderer<'_> {
         }
         let mut expires_at = Vec::with_capacity(32);
         write_rfc3339(&mut expires_at, self.now.wall_at(session.deadline));
-        let body = serde_json::json!({
-            "id": id,
-            "bucket": bucket,
-            "ttl": session.deadline.left(self.now.moment).as_secs_ceil(),
-            "expires_at": String::from_utf8_lossy(&expires_at),
+        let body = json(&CreatedBody {
+            id,
+            bucket,
+            ttl: session.deadline.left(self.now.moment).as_secs_ceil(),
+            expires_at: str::from_utf8(&expires_at).unwrap_or_default(),
         });
-        response.field("Content-Type", JSON).body(body.to_string().as_bytes(), reply.omit_body);
+        response.field("Content-Type", JSON).body(&body, reply.omit_body);
         Status::Created
     }
 
@@ -122,8 +127,8 @@ impl Renderer<'_> {
         let response = self.begin(status, reply, out).field("Vary", b"Accept");
         if reply.json {
             let bucket = reply.bucket.as_ref().map_or("", |bucket| bucket.as_str());
-            let body = serde_json::json!({ "bucket": bucket, "api_key": key.expose() });
-            response.field("Content-Type", JSON).body(body.to_string().as_bytes(), reply.omit_body);
+            let body = json(&KeyBody { bucket, api_key: key.expose() });
+            response.field("Content-Type", JSON).body(&body, reply.omit_body);
         } else {
             response.field("Content-Type", TEXT).body(key.expose().as_bytes(), reply.omit_body);
         }
@@ -162,22 +167,70 @@ fn write_etag(version: u64, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn problem_body(problem: Problem) -> String {
-    let status = problem.status();
-    let mut body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.reason(),
-        "status": status.code(),
-        "detail": problem.detail(),
-        "code": problem.code(),
-    });
-    match problem {
-        Problem::TooLarge { limit, size } => {
-            body["limit"] = limit.into();
-            body["size"] = size.into();
-        }
-        Problem::Precondition(version) => body["current_etag"] = format!("\"{}\"", version.as_u64()).into(),
-        _ => {}
-    }
-    body.to_string()
+/// Problem details, in the order in which a person reads them.
+#[derive(Serialize)]
+struct ProblemBody {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_etag: Option<String>,
 }
+
+/// A new session, for those who prefer JSON.
+#[derive(Serialize)]
+struct CreatedBody<'a> {
+    id: &'a str,
+    bucket: &'a str,
+    /// Seconds left.
+    ttl: u64,
+    /// RFC 3339.
+    expires_at: &'a str,
+}
+
+/// A bucket's key, for those who prefer JSON.
+#[derive(Serialize)]
+struct KeyBody<'a> {
+    bucket: &'a str,
+    api_key: &'a str,
+}
+
+fn problem_body(problem: Problem) -> Vec<u8> {
+    let status = problem.status();
+    let (limit, size) = match problem {
+        Problem::TooLarge { limit, size } => (Some(limit), size),
+        _ => (None, None),
+    };
+    let current_etag = match problem {
+        Problem::Precondition(version) => Some(format!("\"{}\"", version.as_u64())),
+        _ => None,
+    };
+    json(&ProblemBody {
+        kind: "about:blank",
+        title: status.reason(),
+        status: status.code(),
+        detail: problem.detail(),
+        code: problem.code(),
+        limit,
+        size,
+        current_etag,
+    })
+}
+
+/// Texts and numbers of our own: there is nothing in them that cannot be written.
+fn json(body: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(JSON_BYTES_USUAL);
+    let written = serde_json::to_writer(&mut text, body);
+    debug_assert!(written.is_ok());
+    text
+}
+
+#[cfg(test)]
+mod tests;

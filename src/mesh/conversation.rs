@@ -15,7 +15,7 @@ mod requests;
 
 use super::frame::{Frame, Parcel};
 use super::node::Node;
-use super::transit::Transit;
+use super::transit::{FREE_BYTES_MAX, Transit};
 use crate::api::{Call, Caller, KeyCall, Problem, Reply};
 use crate::http::{Connection, Limits, Persistence, Phase, Refused};
 use crate::metrics::RequestKind;
@@ -41,8 +41,12 @@ pub enum Next {
 #[derive(Debug)]
 enum Away {
     Nothing,
-    /// Sessions of this shard.
-    Sessions(ShardId),
+    /// Sessions of the shard `owner`.
+    Sessions {
+        owner: ShardId,
+        /// Whether the first answer that is awaited has no body, whatever it will be.
+        omits_body: bool,
+    },
     Key(KeyCall),
 }
 
@@ -62,10 +66,10 @@ pub struct Conversation {
     content_type: Vec<u8>,
     /// Requests to this shard that leave together.
     run: Option<(ShardId, Box<Frame>)>,
-    /// An empty frame with warm buffers.
-    spare: Option<Box<Frame>>,
     away: Away,
     transit: Transit,
+    /// A breach of the protocol that is answered once the run before it is.
+    breach: Option<Refused>,
     /// Requests that have come to their end.
     requests: u64,
     /// Set once nothing more will be answered: whether to linger.
@@ -83,9 +87,9 @@ impl Conversation {
             call: None,
             content_type: Vec::new(),
             run: None,
-            spare: None,
             away: Away::Nothing,
             transit: Transit::new(node.transit()),
+            breach: None,
             requests: 0,
             closing: None,
         }
@@ -119,6 +123,9 @@ impl Conversation {
             self.output = node.lend_buffer();
         }
         for _ in 0..node.limits().requests_per_turn_max {
+            if !self.hold_output(node, self.whole) {
+                return Next::Write;
+            }
             self.whole = self.output.len();
             if let Some(next) = self.before_next(node) {
                 return next;
@@ -127,13 +134,16 @@ impl Conversation {
                 return next;
             }
         }
-        if self.run.is_some() { self.send_run() } else { Next::Write }
+        if !self.hold_output(node, self.whole) || self.run.is_none() {
+            return Next::Write;
+        }
+        self.send_run()
     }
 
     /// Another core has answered.
     pub fn take_answer(&mut self, node: &mut Node, parcel: Parcel) {
         match (std::mem::replace(&mut self.away, Away::Nothing), parcel) {
-            (Away::Sessions(owner), Parcel::Sessions(frame)) => self.take_frame(owner, frame),
+            (Away::Sessions { owner, .. }, Parcel::Sessions(frame)) => self.take_frame(node, owner, frame),
             (Away::Key(call), Parcel::Key(frame)) => {
                 let renderer = node.renderer();
                 let status = match &frame.outcome {
@@ -150,11 +160,11 @@ impl Conversation {
     /// The core that was to be asked has no room for more. Nothing was done.
     pub fn take_refusal(&mut self, node: &mut Node, parcel: Parcel) {
         match (std::mem::replace(&mut self.away, Away::Nothing), parcel) {
-            (Away::Sessions(owner), Parcel::Sessions(mut frame)) => {
+            (Away::Sessions { owner, .. }, Parcel::Sessions(mut frame)) => {
                 for _ in 0..frame.refuse_rest(Problem::Busy, &node.renderer()) {
                     node.count(RequestKind::Other, Problem::Busy.status());
                 }
-                self.take_frame(owner, frame);
+                self.take_frame(node, owner, frame);
             }
             (Away::Key(call), Parcel::Key(_)) => {
                 self.refuse(node, Problem::Busy, &call.reply);
@@ -166,8 +176,9 @@ impl Conversation {
 
     /// No answer came in time. What is owed from before goes out, then this, then the end.
     pub fn give_up(&mut self, node: &mut Node) {
-        self.away = Away::Nothing;
-        self.refuse(node, Problem::Unanswered, &Reply::closing());
+        let away = std::mem::replace(&mut self.away, Away::Nothing);
+        let omit_body = matches!(away, Away::Sessions { omits_body: true, .. });
+        self.refuse(node, Problem::Unanswered, &Reply { omit_body, ..Reply::closing() });
         self.close(true);
     }
 
@@ -180,7 +191,7 @@ impl Conversation {
             Phase::Idle | Phase::Answering | Phase::Done => None,
         };
         if let Some(refused) = refused.filter(|_| self.closing.is_none()) {
-            self.refuse(node, Problem::Protocol(refused), &Reply::closing());
+            self.refuse(node, Problem::Protocol(refused), &self.farewell());
         }
         self.close(true);
     }
@@ -216,7 +227,7 @@ impl Conversation {
     fn send_run(&mut self) -> Next {
         match self.run.take() {
             Some((owner, frame)) => {
-                self.away = Away::Sessions(owner);
+                self.away = Away::Sessions { owner, omits_body: frame.omits_body() };
                 Next::Ask(owner, Parcel::Sessions(frame))
             }
             None => Next::Write,
@@ -224,23 +235,23 @@ impl Conversation {
     }
 
     /// Takes the answers that a frame brings home.
-    fn take_frame(&mut self, owner: ShardId, mut frame: Box<Frame>) {
+    fn take_frame(&mut self, node: &mut Node, owner: ShardId, mut frame: Box<Frame>) {
+        let owed_before = self.output.len();
         if self.output.is_empty() {
             std::mem::swap(&mut self.output, &mut frame.output);
         } else {
             self.output.append(&mut frame.output);
         }
+        self.hold_output(node, owed_before);
         self.whole = self.output.len();
-        if frame.has_more() {
+        if self.closing.is_none() && frame.has_more() {
             self.run = Some((owner, frame));
             return;
         }
-        let closes = frame.closes();
-        frame.clear();
-        self.spare = Some(frame);
-        if closes {
+        if frame.closes() {
             self.close(true);
         }
+        node.take_frame_back(frame);
     }
 
     fn starve(&mut self, node: &mut Node) -> Next {
@@ -256,6 +267,24 @@ impl Conversation {
         Next::Read
     }
 
+    /// Counts what waits to be written against the budget of what is on its way. Where there is no
+    /// room, the answers behind `whole` give way if they are large, for a client that does not
+    /// read must not hold them for nothing; small ones are written at once. False: write now.
+    fn hold_output(&mut self, node: &Node, whole: usize) -> bool {
+        debug_assert!(whole <= self.output.len() || self.output.is_empty());
+        let fits = self.transit.hold(self.http.body_bytes_buffered() + self.output.len());
+        if fits || self.output.is_empty() {
+            return true;
+        }
+        if self.output.len().saturating_sub(whole) > FREE_BYTES_MAX {
+            self.output.truncate(whole);
+            self.output.shrink_to_fit();
+            self.refuse(node, Problem::AnswersFull, &Reply::closing());
+            self.close(true);
+        }
+        false
+    }
+
     fn run_is_large(&self, node: &Node) -> bool {
         self.run.as_ref().is_some_and(|(_, frame)| frame.len() >= node.limits().requests_per_turn_max)
     }
@@ -263,12 +292,21 @@ impl Conversation {
     fn finish_request(&mut self) {
         self.http.finish_request();
         self.requests += 1;
-        self.transit.hold(0);
     }
 
     fn refuse(&mut self, node: &Node, problem: Problem, reply: &Reply) {
         let status = node.renderer().problem(problem, reply, &mut self.output);
         node.count(RequestKind::Other, status);
+        log::debug!("refused: {}", problem.code());
+    }
+
+    /// How the last answer is written, to a request that cannot be read to its end.
+    fn farewell(&self) -> Reply {
+        let omit_body = match &self.call {
+            Some(call) => call.reply().omit_body,
+            None => self.http.stands_at_head_method(),
+        };
+        Reply { omit_body, ..Reply::closing() }
     }
 
     fn end_answer(&mut self, reply: &Reply) {
@@ -279,6 +317,8 @@ impl Conversation {
 
     fn close(&mut self, linger: bool) {
         self.http.close();
+        // A body that was given up goes now: the connection may linger.
+        let _closed = self.http.poll();
         self.closing.get_or_insert(linger);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A frame leaves with the requests, is answered in order by the owner's core straight into
 //! its own output buffer, and goes home with it. The buffers stay with the frame, and the
-//! frame with its connection, so a forward allocates nothing once it is warm. Small data is
-//! copied into the frame and from there into the owner's memory; large data moves.
+//! frame with the core that sent it, so a forward allocates nothing once it is warm, and an
+//! idle connection holds none. Small data is copied into the frame and from there into the
+//! owner's memory; large data moves.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,7 +19,7 @@ use crate::types::{SessionId, ShardId};
 /// Data up to this many bytes is copied when it is forwarded; the buffer it came in goes home.
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 /// What a frame's buffers may keep between two forwards, in bytes each.
-const KEPT_BYTES_MAX: usize = 16 * 1024;
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// Where an answer is awaited: a place in its sender's table, and which use of that place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +107,11 @@ impl Frame {
     /// Whether its owner has answered a part of it and stopped for lack of room.
     pub(super) fn is_resumed(&self) -> bool {
         self.answered > 0 && self.has_more()
+    }
+
+    /// Whether the answer that is due next has no body, whatever it will be.
+    pub(super) fn omits_body(&self) -> bool {
+        self.requests.get(self.answered).is_some_and(|request| request.call.reply.omit_body)
     }
 
     /// How many requests it carries, answered or not.

@@ -15,7 +15,7 @@ use super::transit::TransitPool;
 use crate::api::{Judge, Problem, Renderer, SessionCall, Settings};
 use crate::http::{DateCache, Status};
 use crate::metrics::{CoreMetrics, RequestKind};
-use crate::registry::{Authority, Change, RegistryVersion, Replica};
+use crate::registry::{Authority, Change, Grant, RegistryVersion, Replica};
 use crate::shard::{Data, Operation, Outcome, Owners, Refusal, Shard};
 use crate::types::{ApiKeyBytes, Now, SessionId, ShardId};
 
@@ -25,6 +25,8 @@ const BUFFER_BYTES: usize = 4 * 1024;
 const BUFFER_BYTES_KEPT: usize = 64 * 1024;
 /// How many output buffers a core keeps for connections that have something to write.
 const BUFFERS_KEPT_MAX: usize = 64;
+/// How many frames a core keeps for connections that have something to forward.
+const FRAMES_KEPT_MAX: usize = 64;
 
 /// Where random bytes come from: the system in production, a seed in tests.
 pub trait Random {
@@ -89,6 +91,9 @@ pub struct Node {
     outbox: VecDeque<(ShardId, Mail)>,
     /// Empty output buffers that no connection holds, warm.
     buffers: Vec<Vec<u8>>,
+    /// Empty frames that no connection holds, warm.
+    #[expect(clippy::vec_box, reason = "frames travel as pointers, and so they are kept")]
+    frames: Vec<Box<Frame>>,
 }
 
 impl Node {
@@ -104,6 +109,7 @@ impl Node {
             is_draining: false,
             outbox: VecDeque::new(),
             buffers: Vec::new(),
+            frames: Vec::new(),
         }
     }
 
@@ -204,9 +210,33 @@ impl Node {
         }
     }
 
+    /// An empty frame of this core's.
+    pub(super) fn lend_frame(&mut self) -> Box<Frame> {
+        let here = self.parts.here;
+        self.frames.pop().unwrap_or_else(|| Box::new(Frame::new(here)))
+    }
+
+    /// Takes a frame back whose answers were taken, unless there are enough of them.
+    pub(super) fn take_frame_back(&mut self, mut frame: Box<Frame>) {
+        debug_assert_eq!(frame.sender, self.parts.here, "a frame goes home");
+        if self.frames.len() < FRAMES_KEPT_MAX {
+            frame.clear();
+            self.frames.push(frame);
+        }
+    }
+
     /// Writes responses as of now.
     pub(super) fn renderer(&self) -> Renderer<'_> {
         Renderer { date: &self.date, now: self.now }
+    }
+
+    /// Whether the key that was judged with the head is still good.
+    pub(super) fn is_current(&self, grant: Grant) -> bool {
+        self.parts.replica.is_current(grant)
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -267,6 +297,8 @@ impl Node {
         let parts = &mut self.parts;
         debug_assert_eq!(parts.owners.owner_of(operation.id), parts.here);
         let renderer = Renderer { date: &self.date, now: self.now };
+        let kind = frame::kind_of(&call.intent);
+        let id = operation.id;
         // The key was judged when the head came; a revocation since then counts.
         let outcome = if parts.replica.is_current(call.grant) {
             parts.shard.apply(self.now.moment, operation)
@@ -274,7 +306,9 @@ impl Node {
             Outcome::Refused(Refusal::KeyChanged)
         };
         let status = renderer.outcome(&outcome, &call.reply, out);
-        parts.metrics.request_answered(frame::kind_of(&call.intent), status.code());
+        // Tells sessions apart by a hash that is keyed for this process, and never by their ids.
+        log::debug!("{kind:?} {:08x}: {}", parts.owners.hasher().hash(id) >> 32, status.code());
+        parts.metrics.request_answered(kind, status.code());
     }
 
     fn ask_authority(&mut self, frame: Box<KeyFrame>) {
@@ -294,6 +328,7 @@ impl Node {
             }
         }
         while let Some((mut frame, outcome)) = authority.poll_answer() {
+            log::debug!("key of bucket {}: {outcome:?}", frame.operation.bucket);
             frame.outcome = Some(outcome);
             self.outbox.push_back((frame.sender, Mail::Reply(Parcel::Key(frame))));
         }

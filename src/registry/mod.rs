@@ -133,10 +133,10 @@ impl Replica {
         }
     }
 
-    /// Whether `presented` opens any bucket at all.
-    pub fn opens_any(&self, presented: &[u8]) -> bool {
-        let found = self.by_key.get(&self.hash_key(presented));
-        found.is_some_and(|name| self.judge(name, presented).is_some())
+    /// Which bucket `presented` opens, whatever its name; none where it opens none.
+    pub fn judge_any(&self, presented: &[u8]) -> Option<Grant> {
+        let name = self.by_key.get(&self.hash_key(presented))?;
+        self.judge(name, presented)
     }
 
     /// Whether the key that was granted is still the bucket's key.

@@ -9,10 +9,11 @@
 //! Nothing here is shared but the mailboxes and what [`Shared`] holds.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use super::clock::Clock;
 use super::connections::{Connections, Counts};
@@ -102,6 +103,10 @@ pub struct Core {
     /// Whether more sessions were due than the last turn could expire.
     is_expiry_due: Cell<bool>,
     has_stopped_accepting: Cell<bool>,
+    /// How many turns have ended.
+    turns: Cell<u64>,
+    /// Tasks that have had their share of a turn, and go on once the kernel was asked again.
+    resting: RefCell<Vec<Waker>>,
     pub(super) shared: Arc<Shared>,
     pub(super) driver: DriverKind,
 }
@@ -125,6 +130,8 @@ impl Core {
             is_in_turn: Cell::new(false),
             is_expiry_due: Cell::new(false),
             has_stopped_accepting: Cell::new(false),
+            turns: Cell::new(0),
+            resting: RefCell::new(Vec::new()),
             shared,
             driver,
         }
@@ -160,6 +167,33 @@ impl Core {
     /// Makes sure that this turn has an end, in which the mailbox is looked at.
     pub fn wake(&self) {
         self.with_node(|_| ());
+    }
+
+    /// The doorbell was rung: this turn has an end, and whoever rests goes on.
+    pub fn answer_bell(&self) {
+        self.wake();
+        self.resting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// How many turns have ended: tells one from the next.
+    pub fn turns(&self) -> u64 {
+        self.turns.get()
+    }
+
+    /// Lets other tasks, the kernel and the timers have their turn first. It is the doorbell
+    /// that brings the caller back: a task that wakes itself would keep the loop from asking
+    /// the kernel.
+    pub async fn rest(&self) {
+        self.wake();
+        let mut has_rested = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut has_rested, true) {
+                return Poll::Ready(());
+            }
+            self.resting.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Lets a conversation go on. A panic in there costs that connection, not the core.
@@ -246,12 +280,13 @@ impl Core {
             }
             self.send_mail(node);
             node.metrics().turn_ended(node.now().moment);
-            has_more || self.is_expiry_due.get()
+            has_more || self.is_expiry_due.get() || !self.resting.borrow().is_empty()
         });
         for peer in &self.peers {
             peer.ring_if_parked();
         }
         self.is_in_turn.set(false);
+        self.turns.set(self.turns.get() + 1);
         let mut inbox = self.inbox.borrow_mut();
         if has_more || !inbox.prepare_to_park() {
             // Other tasks and the kernel come first; the doorbell brings us back.

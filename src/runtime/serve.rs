@@ -16,6 +16,7 @@ use monoio::net::TcpStream;
 use super::connections::{Awaiting, Watch};
 use super::core::Core;
 use super::fd::StreamHandle;
+use super::share::Share;
 use crate::api::Caller;
 use crate::mesh::{Conversation, Next, Parcel, Reply};
 use crate::types::{ByteCount, ShardId};
@@ -24,6 +25,9 @@ use crate::types::{ByteCount, ShardId};
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// What is read of it at once, in bytes.
 const LINGER_READ_BYTES: usize = 16 * 1024;
+
+/// How often a conversation goes on in one turn: each time a read, or a write of some answers.
+const ROUNDS_PER_TURN_MAX: u32 = 8;
 
 /// Whether the connection was let in, or is only told that there are too many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +38,8 @@ pub enum Admission {
     TurnedAway,
 }
 
-/// The socket is of no more use: the client is gone.
+/// The socket is of no more use: the client is gone, which is nothing to report.
+#[derive(Debug)]
 struct Gone;
 
 /// One connection's task.
@@ -60,8 +65,9 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, caller: Caller, admission:
     });
     let watch = core.connections.borrow_mut().enter(StreamHandle::of(&reader), now);
     let mut connection = Connection { core, watch, reader, writer, conversation };
-    // A client that goes away in the middle of something is nothing to report.
-    let _ended = connection.run().await;
+    log::debug!("a connection is open, {admission:?}");
+    let ended = connection.run().await;
+    log::debug!("a connection is over: {ended:?}");
     let Connection { core, watch, .. } = &connection;
     core.connections.borrow_mut().leave(watch);
     core.with_node(|node| {
@@ -74,7 +80,9 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, caller: Caller, admission:
 
 impl Connection {
     async fn run(&mut self) -> Result<(), Gone> {
+        let mut share = Share::new(ROUNDS_PER_TURN_MAX);
         loop {
+            share.take(&self.core).await;
             match self.core.advance(&mut self.conversation) {
                 Next::Read => self.read().await?,
                 Next::Write => self.write().await?,

@@ -75,7 +75,7 @@ pub fn headers(source: &Source) -> Vec<String> {
         lines += usize::from(!is_fence && !in_drawing);
         in_drawing ^= is_fence;
     }
-    let is_test = source.production().next().is_none();
+    let is_test = source.lines.iter().all(|line| line.is_test);
     let wanted = if is_test { TEST_HEADER_LINES } else { HEADER_LINES };
     (!wanted.contains(&lines))
         .then(|| source.offender(1, &format!("{lines} header lines, not {wanted:?}")))
@@ -138,8 +138,11 @@ mod tests {
             (&format!("//! a\n//! b\n//! c\n//! ```text\n{}//! ```\n", "//! draw\n".repeat(20)), 0),
         ];
         for (text, offenders) in table {
-            assert_eq!(headers(&source("tests/x.rs", text)).len(), offenders, "{text}");
+            let text = format!("{text}fn a() {{}}\n");
+            assert_eq!(headers(&source("src/x.rs", &text)).len(), offenders, "{text}");
         }
+        assert_eq!(headers(&source("src/x/tests.rs", "//! One.\nfn a() {}\n")), [""; 0]);
+        assert_eq!(headers(&source("src/x/tests.rs", "fn a() {}\n")).len(), 1);
     }
 
     #[test]

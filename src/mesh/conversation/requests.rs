@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 
-use super::super::frame::{Frame, KeyFrame, Parcel, Ticket};
+use super::super::frame::{KeyFrame, Parcel, Ticket};
 use super::super::node::Node;
 use super::{Away, Conversation, Next};
-use crate::api::{Call, Problem, Reply, SessionCall};
+use crate::api::{Call, Problem, SessionCall};
 use crate::http::{BodyLength, BodyPlan, ContinueDue, Event, INTERIM_CONTINUE, Persistence};
 use crate::metrics::RequestKind;
 use crate::shard::Data;
@@ -40,6 +40,9 @@ fn skippable(body: BodyLength) -> Option<usize> {
 impl Conversation {
     /// Judges and answers one request, or says what has to come before.
     pub(super) fn take_request(&mut self, node: &mut Node) -> Option<Next> {
+        if self.breach.is_some() {
+            return self.answer_breach(node);
+        }
         loop {
             match self.http.poll() {
                 Event::Head => match self.take_head(node) {
@@ -48,19 +51,31 @@ impl Conversation {
                     Taken::NotYet => return Some(self.send_run()),
                 },
                 Event::Body => return self.take_body(node),
+                Event::Refused(refused) => {
+                    self.breach = Some(refused);
+                    return self.answer_breach(node);
+                }
                 _ if self.run.is_some() => return Some(self.send_run()),
                 Event::Starved => return Some(self.starve(node)),
-                Event::Refused(refused) => {
-                    self.refuse(node, Problem::Protocol(refused), &Reply::closing());
-                    self.close(true);
-                    return None;
-                }
                 Event::Closed => {
                     self.close(false);
                     return None;
                 }
             }
         }
+    }
+
+    /// Answers a breach of the protocol, behind whatever is owed from before, and that was it.
+    fn answer_breach(&mut self, node: &Node) -> Option<Next> {
+        if self.run.is_some() {
+            return Some(self.send_run());
+        }
+        if let Some(refused) = self.breach.take() {
+            let problem = Problem::of_refused(refused, node.settings().payload_bytes_max());
+            self.refuse(node, problem, &self.farewell());
+            self.close(true);
+        }
+        None
     }
 
     /// Judges a head. What must answer at once has to wait for the run before it.
@@ -108,7 +123,11 @@ impl Conversation {
 
     /// Answers a request whose body is complete, or hands it on.
     fn take_body(&mut self, node: &mut Node) -> Option<Next> {
-        match self.call.take() {
+        let mut call = self.call.take();
+        if let Some(call) = call.as_mut().filter(|_| node.is_draining()) {
+            call.reply_mut().persistence = Persistence::Close;
+        }
+        match call {
             None => {
                 self.finish_request();
                 None
@@ -118,8 +137,12 @@ impl Conversation {
                 self.call = Some(call);
                 Some(self.send_run())
             }
-            Some(Call::Settings(reply)) => {
-                let status = node.renderer().settings(node.settings(), &reply, &mut self.output);
+            Some(Call::Settings { grant, reply }) => {
+                let (renderer, out) = (node.renderer(), &mut self.output);
+                let status = match grant.is_none_or(|grant| node.is_current(grant)) {
+                    true => renderer.settings(node.settings(), &reply, out),
+                    false => renderer.problem(Problem::Unauthorized, &reply, out),
+                };
                 node.count(RequestKind::Settings, status);
                 self.finish_request();
                 self.end_answer(&reply);
@@ -150,8 +173,7 @@ impl Conversation {
             node.answer(&call, id, data, &mut self.output);
         } else {
             let run = self.run.take().map(|(_, frame)| frame);
-            let spare = || self.spare.take().unwrap_or_else(|| Box::new(Frame::new(node.here())));
-            let mut frame = run.unwrap_or_else(spare);
+            let mut frame = run.unwrap_or_else(|| node.lend_frame());
             frame.push(call, id, &self.content_type, bytes);
             self.run = Some((owner, frame));
         }

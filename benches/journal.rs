@@ -17,6 +17,10 @@ use seshun::types::{
     BootEpoch, BucketId, BucketName, Millis, SessionId, ShardCount, ShardId, Ttl, UnixMillis, Version,
 };
 
+/// The server's allocator: most of a restart is memory that is touched for the first time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const BLOB_BYTES: usize = 1024;
 const SEGMENT_BYTES: usize = 64 * 1024 * 1024;
 

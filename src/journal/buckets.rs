@@ -39,6 +39,7 @@ pub(super) fn fold_registry(kept: &[Kept], report: &mut Report) -> RestoredRegis
                 buckets.insert(bucket, RestoredBucket { bucket, name, key });
             }
             Note::LostBucket(bucket) => {
+                // Its name may be lost as well; the number is not given out again.
                 report.notice(Notice::KeyLost(bucket.as_u32()));
                 if let Some(known) = buckets.get_mut(&bucket) {
                     known.key = None;

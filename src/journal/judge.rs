@@ -93,6 +93,8 @@ impl Judge {
             let number = survey.number;
             let is_below = self.checkpoint.is_some_and(|first| number < first);
             let is_abandoned = told.is_some_and(|told| number > told.segment);
+            // What a segment says of the one before it was known when it was begun, and it was
+            // synced before anything in it counted; what that one's own bytes show may be stale.
             let told_end = told.filter(|told| told.segment == number).map(|told| told.offset);
             let is_unused = survey.filled == LogOffset::default() && told_end.is_none();
             if is_below || is_abandoned || is_unused {
@@ -148,6 +150,7 @@ impl Judge {
                 self.is_over = true;
                 self.report.notice(Notice::Torn(Position { segment, offset: cut }));
                 self.discard(&survey, cut);
+                // Without a header there is nothing to truncate to: the log ends one earlier.
                 if cut.as_usize() < SEGMENT_HEADER_LEN {
                     return self.unlink.push(segment);
                 }
@@ -161,6 +164,7 @@ impl Judge {
 
     /// Where the log ends in this segment, if it does before `limit`. Counts the damage before.
     fn cut(&mut self, survey: &Survey, limit: LogOffset) -> Option<LogOffset> {
+        // Zeros where the successor says that records were: written, and never on the disk.
         let shortfall = BadSpan { start: survey.end, end: limit, lost: None, origin: None };
         let spans = survey.bad.iter().chain([&shortfall]).filter(|span| span.start < span.end.min(limit));
         for span in spans {

@@ -135,6 +135,7 @@ impl Head {
     /// What mark and check vouch for, 64 bits together, cannot be forged by who writes blobs.
     pub(super) fn read(bytes: &[u8], marks: &Marks) -> Option<Self> {
         let bytes: &[u8; HEAD_LEN] = bytes.first_chunk()?;
+        // The mark first: in a search it rules out all but one place in 2³² without a checksum.
         let is_marked = u32_at(bytes, MARK_AT)? == marks.mark;
         if !is_marked || u32_at(bytes, HEAD_CHECK_AT)? ^ marks.head != crc32fast::hash(&bytes[CHECKED_FROM..])
         {
@@ -154,6 +155,7 @@ impl Head {
             deadline: u64_at(bytes, 56)?,
             version: u64_at(bytes, 64)?,
         };
+        // Who has the check right wrote it, yet a length that is too large is still not followed.
         let is_sound =
             head.body_len as usize <= BODY_BYTES_MAX && u32::from(head.content_type_len) <= head.body_len;
         is_sound.then_some(head)
@@ -200,6 +202,7 @@ impl Tail {
         let kind = Kind::from_number((word >> BODY_LEN_BITS) as u8)?;
         let body_len = word & ((1 << BODY_LEN_BITS) - 1);
         let tail = Self { id: *bytes.first_chunk()?, kind, body_len };
+        // A file that was cut may end anywhere, a record begins at a multiple of 8.
         let start = end.checked_sub(tail.len()).filter(|start| start.is_multiple_of(ALIGN))?;
         let marks = marks_at(LogOffset::of_len(start));
         (*bytes == tail.to_bytes(marks.tail)).then_some(tail)

@@ -147,12 +147,14 @@ impl Fold {
         for state in self.sessions.into_values() {
             if !has_bucket(state.bucket) {
                 tally.orphaned += 1;
+            // A deadline that is unknown is later than the one known: it is not judged by it.
             } else if matches!(state.logged, Logged::Known(deadline) if deadline <= terms.boot) {
                 tally.due += 1;
             } else {
                 rows.push(Row { at: state.at, logged: state.logged });
             }
         }
+        // In the order of the log, so that each segment's bytes are gone through once, forward.
         tally.live = rows.len() as u64;
         rows.sort_unstable_by_key(|row| row.at);
         debug_assert!(rows.is_sorted_by(|one, next| one.at < next.at), "a record is one session's");
@@ -195,6 +197,7 @@ impl Plan {
         let len = self.rows[start..].partition_point(|row| row.at.segment == number);
         let rows = &self.rows[start..start + len];
         let header = SegmentHeader::decode(bytes, number);
+        // A segment without a live session may have no header left, and needs none.
         let salt = if rows.is_empty() { Salt::from_random([0; 16]) } else { header?.salt };
         let terms = self.terms;
         Ok(rows.iter().map(move |row| restore(row, bytes, &salt, terms)))
@@ -212,6 +215,7 @@ fn restore<'b>(
     let rest = bytes.get(row.at.offset.as_usize()..).ok_or(changed)?;
     let (record, _) = decode(rest, &salt.marks(row.at.offset)).map_err(|_| changed)?;
     let (Entry::Create(image) | Entry::Update(image)) = record.entry else { return Err(changed) };
+    // Nobody was promised more than one TTL from the last touch, which was before the boot.
     let latest = terms.boot.after(image.own_ttl.unwrap_or(terms.session_ttl).as_millis());
     let (deadline, logged_deadline) = match row.logged {
         Logged::Known(deadline) => (deadline.min(latest), deadline),

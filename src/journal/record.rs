@@ -146,12 +146,14 @@ pub fn encode(out: &mut Vec<u8>, record: &Record<'_>) -> usize {
     debug_assert!(out.len().is_multiple_of(ALIGN), "a buffer holds whole records");
     let start = out.len();
     out.reserve(record.byte_len());
+    // The head's place is kept free: it holds the check of the body behind it.
     out.extend_from_slice(&[0; HEAD_LEN]);
     let mut head = record.head();
     record.write_body(out);
     let body_len = out.len() - start - HEAD_LEN;
     head.body_len = body_len as u32;
     out.resize(start + HEAD_LEN + body_len.next_multiple_of(ALIGN), 0);
+    // The padding is checked too, so that no bit of a record can flip unnoticed.
     head.body_check = crc32fast::hash(&out[start + HEAD_LEN..]);
     out[start..start + HEAD_LEN].copy_from_slice(&head.to_bytes());
     out.extend_from_slice(&head.tail().to_bytes(0));
@@ -225,6 +227,7 @@ impl Record<'_> {
                 (head.version, head.deadline) = (version.as_u64(), deadline.as_u64());
             }
             Entry::Bucket { bucket, .. } | Entry::Key { bucket, .. } | Entry::KeyDelete { bucket, .. } => {
+                // Twice, for the tail repeats the id and not the bucket.
                 head.bucket = *bucket;
                 head.id = id_of_bucket(*bucket);
             }
@@ -336,6 +339,7 @@ fn parse<'b>(head: &Head, body: &'b [u8]) -> Option<Entry<'b>> {
 
 fn parse_session<'b>(head: &Head, body: &'b [u8]) -> Option<SessionImage<'b>> {
     let (content_type, blob) = body.split_at_checked(usize::from(head.content_type_len))?;
+    // 0 is no TTL at all, so it is free to stand for the configured one.
     let own_ttl = match head.ttl_secs {
         0 => None,
         seconds => Some(Ttl::from_secs(u64::from(seconds))?),

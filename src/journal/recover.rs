@@ -217,6 +217,7 @@ impl Recovery {
 /// The epoch after the newest that any header or record shows, torn ones included.
 fn next_epoch(surveys: &[Survey]) -> Option<BootEpoch> {
     let newest = surveys.iter().filter_map(|survey| survey.epoch).max();
+    // Epoch 0 is for servers that keep nothing.
     BootEpoch::new(newest.map_or(BootEpoch::FIRST.as_u32(), BootEpoch::as_u32) + 1)
 }
 

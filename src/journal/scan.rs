@@ -84,6 +84,8 @@ impl<'b> Scan<'b> {
     /// Where a head stands that is good for its place, after `at`; else the end of what was written.
     fn resync(&self, at: usize) -> usize {
         let end = self.filled.next_multiple_of(ALIGN).min(self.segment.len());
+        // The mark alone rules out nearly every place, and costs no checksum.
+        // A good head is enough: a record with a bad rest is found again, and named, from there.
         let can_begin = |place: &usize| {
             let offset = LogOffset::of_len(*place);
             u32_at(self.segment, *place) == Some(self.salt.mark(offset))
@@ -96,6 +98,7 @@ impl<'b> Scan<'b> {
     fn name_backwards(&self, start: usize, mut end: usize) -> Vec<BadSpan> {
         let mut spans = Vec::new();
         while let Some(tail) = Tail::read_before(self.segment, end, |at| self.salt.marks(at)) {
+            // A record that begins before the hole was read already: this tail is an accident.
             let Some(begin) = end.checked_sub(tail.len()).filter(|begin| *begin >= start) else { break };
             spans.push(span(begin, end, Some(lost_by(tail.kind, tail.id)), None));
             end = begin;
@@ -110,6 +113,7 @@ impl<'b> Scan<'b> {
     fn skip(&mut self, at: usize, bad: Bad) -> Option<Found<'b>> {
         match bad {
             Bad::Rest(head) => {
+                // The head vouches for the length, so the next record is where it says.
                 self.at = (at + head.len()).min(self.segment.len());
                 let origin = Origin { epoch: head.epoch, shard: head.shard, sequence: head.sequence };
                 let lost = lost_by(head.kind, head.id);
@@ -133,6 +137,8 @@ impl<'b> Iterator for Scan<'b> {
             return Some(Found::Bad(span));
         }
         let at = self.at;
+        // Preallocated space is zeros; a record's own last bytes may be zeros too, so `at` may
+        // have passed `filled`.
         if at >= self.filled {
             return None;
         }

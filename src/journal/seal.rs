@@ -35,6 +35,7 @@ impl Salt {
     /// What seals a record at `at`.
     pub(super) fn marks(&self, at: LogOffset) -> Marks {
         debug_assert!(at.as_u64().is_multiple_of(ALIGN as u64), "records lie at multiples of 8");
+        // Places are multiples of 8, so the lowest bit is free to tell the second word.
         let (first, second) = (self.word(at.as_u64()), self.word(at.as_u64() | 1));
         Marks {
             mark: first as u32,
@@ -84,6 +85,7 @@ pub fn seal(buffer: &mut [u8], salt: &Salt, start: LogOffset) {
     while let Some(len) = record_len(rest) {
         let (record, more) = rest.split_at_mut(len);
         let marks = salt.marks(at);
+        // The length stays as it is: the walk needs it, and so does whoever takes the seal off.
         mix(record, MARK_AT, marks.mark);
         mix(record, HEAD_CHECK_AT, marks.head);
         mix(record, BODY_CHECK_AT, marks.body);

@@ -72,12 +72,14 @@ impl SegmentHeader {
     /// The header of the segment whose file begins with `bytes` and is named by `number`.
     pub fn decode(bytes: &[u8], number: SegmentNumber) -> Result<Self, HeaderError> {
         let bytes = &bytes[..bytes.len().min(SEGMENT_HEADER_LEN)];
+        // No segment is ever 0, so a header of zeros alone cannot have been written.
         if bytes.iter().all(|byte| *byte == 0) {
             return Err(HeaderError::Blank);
         }
         let copies = [0, COPY_SPAN].map(|at| bytes.get(at..at + COPY_LEN));
         let mut outcome = Err(HeaderError::Damaged);
         for copy in copies.into_iter().flatten() {
+            // A good copy with another number is a file that was renamed: not this segment.
             match parse_copy(copy) {
                 Ok(header) if header.number == number => return Ok(header),
                 Err(HeaderError::Format(format)) => outcome = Err(HeaderError::Format(format)),
@@ -93,6 +95,7 @@ fn parse_copy(copy: &[u8]) -> Result<SegmentHeader, HeaderError> {
         return Err(HeaderError::Damaged);
     }
     match u32_at(copy, 0) {
+        // What another format means behind its number is not ours to judge.
         Some(FORMAT) => parse_fields(copy).ok_or(HeaderError::Damaged),
         format => Err(HeaderError::Format(format.unwrap_or_default())),
     }

@@ -139,6 +139,7 @@ impl Survey {
 
     /// Without a header nothing can be read: one bad span, if anything was written at all.
     fn miss_all(&mut self) {
+        // Space that was never used lacks nothing, unless a later segment says that it was.
         self.end = self.filled;
         if self.filled > LogOffset::default() {
             self.bad.push(BadSpan {
@@ -176,6 +177,7 @@ impl Survey {
     fn take_bad(&mut self, span: BadSpan, owner_of: &impl Fn(SessionId) -> ShardId) {
         self.bad.push(span);
         let at = span.start;
+        // Where the head is good its sequence is known, and is not missed a second time.
         if let Some(origin) = span.origin {
             self.count(at, origin, true);
         }
@@ -219,6 +221,7 @@ impl Survey {
         self.epoch = self.epoch.max(Some(origin.epoch));
         let sequence = origin.sequence;
         let first = Run { first_at: at, first: sequence, last: sequence };
+        // A sequence that was there before is a copy of a buffer: nothing is missing for it.
         let mut missing = u64::from(is_lost);
         self.runs
             .entry((origin.epoch.as_u32(), origin.shard))

@@ -76,7 +76,12 @@ fn place(core: &Rc<Core>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let caller = caller_of(&stream);
     match core.shared.counts.reserve(here) {
-        None => start(core, stream, caller, Admission::TurnedAway),
+        None => {
+            core.with_node(|node| node.metrics().connection_refused());
+            if core.turn_away() {
+                start(core, stream, caller, Admission::TurnedAway);
+            }
+        }
         Some(chosen) if chosen == here => start(core, stream, caller, Admission::Admitted),
         Some(other) => hand_over(core, other, stream, caller),
     }

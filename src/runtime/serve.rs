@@ -58,7 +58,6 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, caller: Caller, admission:
         node.metrics().connection_opened();
         let mut conversation = Conversation::new(node, core.shared.http_limits, caller);
         if admission == Admission::TurnedAway {
-            node.metrics().connection_refused();
             conversation.turn_away(node);
         }
         (conversation, node.now().moment)
@@ -72,8 +71,9 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, caller: Caller, admission:
     core.connections.borrow_mut().leave(watch);
     core.with_node(|node| {
         node.metrics().connection_closed();
-        if admission == Admission::Admitted {
-            core.shared.counts.release(node.here());
+        match admission {
+            Admission::Admitted => core.shared.counts.release(node.here()),
+            Admission::TurnedAway => core.forget_turned_away(),
         }
     });
 }
@@ -110,7 +110,7 @@ impl Connection {
         if count > 0 {
             self.core.with_node(|node| node.metrics().bytes_received(ByteCount::of_len(count)));
         } else if self.watch.is_over() {
-            self.core.with_node(|node| self.conversation.time_out(node));
+            let _told = self.core.tell(&mut self.conversation, |it, node| it.time_out(node));
         } else {
             self.conversation.input().end_input();
         }
@@ -141,7 +141,8 @@ impl Connection {
         let ticket = match self.core.ask(owner, parcel) {
             Ok(ticket) => ticket,
             Err(parcel) => {
-                return self.core.with_node(|node| self.conversation.take_refusal(node, parcel));
+                let _told = self.core.tell(&mut self.conversation, |it, node| it.take_refusal(node, parcel));
+                return;
             }
         };
         let reply = poll_fn(|cx| match self.core.poll_reply(ticket, cx.waker()) {
@@ -149,9 +150,9 @@ impl Connection {
             None => Poll::Pending,
         })
         .await;
-        self.core.with_node(|node| match reply {
-            Reply::Answered(parcel) => self.conversation.take_answer(node, parcel),
-            Reply::TimedOut => self.conversation.give_up(node),
+        let _told = self.core.tell(&mut self.conversation, |it, node| match reply {
+            Reply::Answered(parcel) => it.take_answer(node, parcel),
+            Reply::TimedOut => it.give_up(node),
         });
     }
 

@@ -180,7 +180,7 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, ArgError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     let form = ArgError("write it like 10s, 500ms or 2m");
     let (number, unit) = split_unit(text).ok_or(form)?;
     let span = match unit {
@@ -192,7 +192,7 @@ fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     if span.is_zero() { Err(ArgError("it takes more than no time")) } else { Ok(span) }
 }
 
-fn parse_size(text: &str) -> Result<usize, ArgError> {
+pub(crate) fn parse_size(text: &str) -> Result<usize, ArgError> {
     let form = ArgError("write it like 100, 1kb or 1mb");
     let (number, unit) = split_unit(text).ok_or(form)?;
     let factor = match unit {

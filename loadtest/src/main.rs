@@ -13,6 +13,7 @@ use clap::Parser;
 use loadtest::args::{Args, JsonTarget};
 use loadtest::report::Report;
 use loadtest::run::{Standing, run};
+use loadtest::versus::{self, args::Command};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -22,9 +23,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What the process says when it could not run.
 const COULD_NOT_RUN: u8 = 2;
 
+/// The command line: a load, or one of the other things that this program does.
+#[derive(Parser)]
+#[command(name = "loadtest", version, args_override_self = true, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: Args,
+}
+
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let CommandLine { command, load: args } = CommandLine::parse();
     let stopped = Arc::new(AtomicBool::new(false));
+    if let Some(command) = command {
+        let ran = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
+        let code = ran.and_then(|()| versus::command::run(&command, &stopped)).unwrap_or_else(could_not_run);
+        return ExitCode::from(code);
+    }
     let ran = end_on_signals(&stopped)
         .map_err(|error| format!("cannot take signals: {error}"))
         .and_then(|()| run(&args, &stopped, teller()).map_err(|error| error.to_string()));
@@ -32,12 +48,13 @@ fn main() -> ExitCode {
         print(&report, args.json.as_ref()).map_err(|error| format!("cannot write the report: {error}"))?;
         Ok(report.conclusion.exit_code())
     });
-    let code = printed.unwrap_or_else(|message| {
-        // Where standard error is closed, the exit code has to say it alone.
-        let _ = writeln!(io::stderr(), "loadtest: {message}");
-        COULD_NOT_RUN
-    });
-    ExitCode::from(code)
+    ExitCode::from(printed.unwrap_or_else(could_not_run))
+}
+
+fn could_not_run(message: String) -> u8 {
+    // Where standard error is closed, the exit code has to say it alone.
+    let _ = writeln!(io::stderr(), "loadtest: {message}");
+    COULD_NOT_RUN
 }
 
 /// The first signal sets `stopped`; one that comes when it is set ends the process.

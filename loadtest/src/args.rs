@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::versus::args::Command;
 use crate::workload::Mix;
 
 /// Most bytes of a blob that can be asked for.
@@ -18,8 +19,11 @@ const SIZE_MAX: usize = 64 * 1024 * 1024;
 ///
 /// Exits with 0 if every answer was right, 1 after a wrong answer, 2 if it could not run.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "loadtest", version, args_override_self = true)]
+#[command(name = "loadtest", version, args_override_self = true, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// Something else than a load on one server
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// The server
     #[arg(long, default_value = "http://127.0.0.1:8385")]
     pub url: Url,

@@ -13,7 +13,7 @@ use clap::Parser;
 use loadtest::args::{Args, JsonTarget};
 use loadtest::report::Report;
 use loadtest::run::{Standing, run};
-use loadtest::versus::{self, args::Command};
+use loadtest::versus;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -23,23 +23,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What the process says when it could not run.
 const COULD_NOT_RUN: u8 = 2;
 
-/// The command line: a load, or one of the other things that this program does.
-#[derive(Parser)]
-#[command(name = "loadtest", version, args_override_self = true, args_conflicts_with_subcommands = true)]
-struct CommandLine {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    load: Args,
-}
-
 fn main() -> ExitCode {
-    let CommandLine { command, load: args } = CommandLine::parse();
+    let args = Args::parse();
     let stopped = Arc::new(AtomicBool::new(false));
-    if let Some(command) = command {
-        let ran = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
-        let code = ran.and_then(|()| versus::command::run(&command, &stopped)).unwrap_or_else(could_not_run);
-        return ExitCode::from(code);
+    if let Some(command) = &args.command {
+        let ready = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
+        let code = ready.and_then(|()| versus::command::run(command, &stopped));
+        return ExitCode::from(code.unwrap_or_else(could_not_run));
     }
     let ran = end_on_signals(&stopped)
         .map_err(|error| format!("cannot take signals: {error}"))

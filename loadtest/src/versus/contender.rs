@@ -28,6 +28,10 @@ const ROOT: &str = "www";
 /// Megabytes that memcached may take: enough that it throws out nothing.
 const MEMCACHED_MB: &str = "4096";
 
+/// Connections that a server takes beyond the load's: the one that tries whether it listens,
+/// and what it counts among them itself.
+const SPARE_CONNECTIONS: u32 = 64;
+
 /// A server that can take part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Who {
@@ -63,6 +67,8 @@ pub struct Place<'a> {
     pub addr: SocketAddr,
     /// Its own folder.
     pub folder: &'a Path,
+    /// How many connections it gets.
+    pub connections: u32,
 }
 
 impl Who {
@@ -120,6 +126,7 @@ impl Who {
         let mut command = Command::new(program);
         let port = place.addr.port().to_string();
         let host = place.addr.ip().to_string();
+        let connections = place.connections + SPARE_CONNECTIONS;
         match self {
             Self::Raw => {
                 command.args(["versus-floor", "--listen", &place.addr.to_string(), "--script", SCRIPT]);
@@ -130,15 +137,15 @@ impl Who {
             }
             Self::Nginx => {
                 let configuration = place.folder.join("nginx.conf");
-                fs::write(&configuration, nginx_configuration(place.addr))?;
+                fs::write(&configuration, nginx_configuration(place.addr, connections))?;
                 command.arg("-p").arg(place.folder).arg("-c").arg(configuration);
             }
             Self::Redis => {
                 command.args(["--bind", &host, "--port", &port, "--save", "", "--appendonly", "no"]);
             }
             Self::Memcached => {
-                command.args(["-l", &host, "-p", &port, "-U", "0", "-t", "1", "-c", "65536"]);
-                command.args(["-m", MEMCACHED_MB]);
+                command.args(["-l", &host, "-p", &port, "-U", "0", "-t", "1", "-m", MEMCACHED_MB]);
+                command.args(["-c", &connections.to_string()]);
                 if geteuid().is_root() {
                     command.args(["-u", "root"]);
                 }
@@ -171,11 +178,11 @@ fn beside_this(name: &str) -> Option<PathBuf> {
 
 /// One process that serves, no log of requests, files kept open, connections kept for good.
 /// Paths are relative to its folder, which `-p` names.
-fn nginx_configuration(addr: SocketAddr) -> String {
+fn nginx_configuration(addr: SocketAddr, connections: u32) -> String {
     let user = if geteuid().is_root() { "user root;\n" } else { "" };
     format!(
         "{user}daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log error.txt;\n\
-         events {{ worker_connections 65536; }}\n\
+         events {{ worker_connections {connections}; }}\n\
          http {{\n  access_log off;\n  sendfile on;\n  open_file_cache max=100;\n  \
          keepalive_requests 1000000000;\n  keepalive_timeout 1h;\n  \
          client_body_temp_path t1;\n  proxy_temp_path t2;\n  fastcgi_temp_path t3;\n  \
@@ -223,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let addr: SocketAddr = "127.0.0.1:40123".parse().unwrap();
         for who in Who::ALL {
-            let place = Place { addr, folder: folder.path() };
+            let place = Place { addr, folder: folder.path(), connections: 64 };
             let command = who.command(Path::new("x"), place, &["--more".to_owned()]).unwrap();
             let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
             let listens = match who {

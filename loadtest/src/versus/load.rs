@@ -325,14 +325,16 @@ fn drawn(mix: Mix, rng: &mut Rng) -> Action {
         (Action::Delete, mix.delete),
     ];
     let sum: usize = parts.iter().map(|&(_, part)| part as usize).sum();
-    let mut left = rng.below(sum);
+    // A mix may have parts that only Seshun knows: what is left of it then is reading.
+    let mut left = rng.below(sum.max(1));
     for (action, part) in parts {
         if left < part as usize {
             return action;
         }
         left -= part as usize;
     }
-    unreachable!("what is drawn is below the sum of the parts")
+    debug_assert_eq!(sum, 0, "what is drawn is below the sum of the parts");
+    Action::Read
 }
 
 /// A UUID of version 4, for where the client chooses the id.

@@ -198,7 +198,8 @@ impl Stage<'_> {
         let program = std::path::absolute(program)?;
         let folder = self.folder.join(who.name());
         fs::create_dir(&folder)?;
-        let place = Place { addr: process::free_addr()?, folder: &folder };
+        let connections = self.args.connections;
+        let place = Place { addr: process::free_addr()?, folder: &folder, connections };
         let (seed, id) = (self.rng.bits(), load::drawn_id(&mut self.rng));
         let http = self.http(place.addr);
         match who {
@@ -223,7 +224,7 @@ impl Stage<'_> {
             remote_addr: process.remote_addr(),
             dialect,
             mix: self.args.mix,
-            connections: self.args.connections,
+            connections,
             sessions: self.args.sessions,
             fixed: (who == Who::Nginx).then_some(id),
             seed,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::versus::args::Command;
 use crate::workload::Mix;
 
 /// Most bytes of a blob that can be asked for.
@@ -18,8 +19,11 @@ const SIZE_MAX: usize = 64 * 1024 * 1024;
 ///
 /// Exits with 0 if every answer was right, 1 after a wrong answer, 2 if it could not run.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "loadtest", version, args_override_self = true)]
+#[command(name = "loadtest", version, args_override_self = true, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// Something else than a load on one server
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// The server
     #[arg(long, default_value = "http://127.0.0.1:8385")]
     pub url: Url,
@@ -180,7 +184,7 @@ fn split_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, text[digits..].trim_start()))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, ArgError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     let form = ArgError("write it like 10s, 500ms or 2m");
     let (number, unit) = split_unit(text).ok_or(form)?;
     let span = match unit {
@@ -192,7 +196,7 @@ fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     if span.is_zero() { Err(ArgError("it takes more than no time")) } else { Ok(span) }
 }
 
-fn parse_size(text: &str) -> Result<usize, ArgError> {
+pub(crate) fn parse_size(text: &str) -> Result<usize, ArgError> {
     let form = ArgError("write it like 100, 1kb or 1mb");
     let (number, unit) = split_unit(text).ok_or(form)?;
     let factor = match unit {

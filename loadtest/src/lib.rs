@@ -19,5 +19,6 @@ pub mod run;
 pub mod session;
 pub mod stats;
 pub mod verdict;
+pub mod versus;
 pub mod wire;
 pub mod workload;

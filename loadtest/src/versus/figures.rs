@@ -18,6 +18,9 @@ const FORMAT: u32 = 1;
 /// The contender that ratios are to.
 const FLOOR: &str = "raw";
 
+/// Where neither side of a closed loop is on its CPU for so much of a turn, others were.
+const BUSY_MIN: f64 = 0.8;
+
 /// A smallest, a median and a largest value.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Spread {
@@ -72,6 +75,7 @@ impl Round {
     pub fn new(number: u32, measured: &Measured) -> Option<Self> {
         let answers = measured.latencies.len();
         let elapsed_s = measured.elapsed.as_secs_f64();
+        debug_assert!(elapsed_s > 0.0 || answers == 0, "answers take time");
         if answers == 0 || elapsed_s <= 0.0 {
             return None;
         }
@@ -172,6 +176,9 @@ pub struct Comparison {
     pub machine: Machine,
     /// What was asked for.
     pub config: Config,
+    /// Whether other programs had the CPUs for a good part of the turns: then a time says little,
+    /// and a ratio only as much as its spread.
+    pub disturbed: bool,
     /// Rounds that every contender had its turn in; fewer than asked for after an interrupt.
     pub rounds: u32,
     /// The contenders, the floor first.
@@ -199,7 +206,8 @@ impl Comparison {
         let whole = rows.iter().filter(|row| row.failed.is_none()).map(|row| row.rounds.len()).min();
         let rounds = whole.unwrap_or(0) as u32;
         debug_assert!(rounds <= config.rounds, "nobody had more turns than there were rounds");
-        Self { format: FORMAT, command, machine, config, rounds, rows, skipped: Vec::new() }
+        let disturbed = rows.iter().any(Row::is_disturbed);
+        Self { format: FORMAT, command, machine, config, disturbed, rounds, rows, skipped: Vec::new() }
     }
 
     /// What the process says about it: 0 all answered right, 1 one failed, 2 nothing was measured.
@@ -240,6 +248,12 @@ impl Comparison {
         for row in &self.rows {
             row.write_text(out)?;
         }
+        if self.disturbed {
+            writeln!(
+                out,
+                "\nother programs used these CPUs: trust no single time, and ratios by their spread"
+            )?;
+        }
         writeln!(out)?;
         for Row { name, note, flags, .. } in &self.rows {
             let flags = if flags.is_empty() { String::new() } else { format!("; {}", flags.join(" ")) };
@@ -271,6 +285,12 @@ impl Comparison {
 }
 
 impl Row {
+    /// Whether, in the middle of its rounds, neither the server nor the load had its CPU to itself.
+    fn is_disturbed(&self) -> bool {
+        let busier = self.rounds.iter().map(|round| round.server_busy.max(round.load_busy));
+        Spread::of(busier).is_some_and(|spread| spread.median < BUSY_MIN)
+    }
+
     fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
         let Self { name, version, rounds, .. } = self;
         let median =

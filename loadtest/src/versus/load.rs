@@ -280,6 +280,7 @@ impl Connection {
         let id = if action == Action::Create { drawn_id(&mut self.rng) } else { self.sessions[at] };
         self.output.clear();
         self.plan.dialect.write(action, &id, &mut self.output);
+        debug_assert!(!self.output.is_empty(), "every action is a request");
         let stream = self.stream.as_mut().ok_or(LoadError::Lost)?;
         let (written, output) = stream.write_all(std::mem::take(&mut self.output)).await;
         self.output = output;

@@ -6,8 +6,6 @@
 //!
 //! Source: <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>
 
-use std::io::Write;
-
 use crate::versus::dialect::{Action, Data, Dialect, Reading, TTL_S, Unexpected, line, read_data, read_line};
 use crate::wire::IdText;
 
@@ -26,12 +24,19 @@ const _: () = assert!(TTL_S < DATE_FROM_S, "a TTL is a span");
 #[derive(Clone, Debug)]
 pub struct Memcached {
     data: Data,
+    /// What follows the key of a `set`: flags, TTL, length and the line's end.
+    set_tail: Vec<u8>,
+    /// What precedes the key of a `gat`.
+    gat_head: Vec<u8>,
 }
 
 impl Memcached {
     /// The language of sessions that hold this data.
     pub fn new(data: Data) -> Self {
-        Self { data }
+        let set_tail = format!(" 0 {TTL_S} {}\r\n", data.as_bytes().len()).into_bytes();
+        let gat_head = format!("gat {TTL_S} ").into_bytes();
+        debug_assert!(set_tail.ends_with(b"\r\n"), "the data begins a line");
+        Self { data, set_tail, gat_head }
     }
 
     fn read_value(&self, bytes: &[u8]) -> Reading {
@@ -53,17 +58,14 @@ impl Memcached {
 
 impl Dialect for Memcached {
     fn write(&self, action: Action, id: &IdText, out: &mut Vec<u8>) {
-        let data = self.data.as_bytes();
         match action {
             Action::Create | Action::Update => {
                 push_command(out, b"set ", id);
-                write!(out, " 0 {TTL_S} {}\r\n", data.len()).expect("writing to a Vec cannot fail");
-                out.extend_from_slice(data);
+                out.extend_from_slice(&self.set_tail);
+                out.extend_from_slice(self.data.as_bytes());
             }
-            Action::Read => {
-                write!(out, "gat {TTL_S} ").expect("writing to a Vec cannot fail");
-                push_command(out, b"", id);
-            }
+            // One line: the end of it is that of the command.
+            Action::Read => push_command(out, &self.gat_head, id),
             Action::Delete => push_command(out, b"delete ", id),
         }
         out.extend_from_slice(b"\r\n");

@@ -120,6 +120,17 @@ fn the_text_names_the_command_the_machine_and_who_is_missing() {
 }
 
 #[test]
+fn cpus_that_neither_side_kept_busy_are_told() {
+    // The load is on its CPU for half of each turn.
+    let table = [(&[200, 300, 1900][..], true), (&[200, 1700, 1900], false), (&[], false)];
+    for (server_ms, disturbed) in table {
+        let compared = comparison(vec![row("raw", server_ms)]);
+        assert_eq!(compared.disturbed, disturbed, "{server_ms:?}");
+        assert_eq!(text(&compared).contains("\nother programs used these CPUs"), disturbed);
+    }
+}
+
+#[test]
 fn failures_and_nothing_measured_show_in_the_exit_code() {
     let mut failed = row("redis", &[5]);
     failed.failed = Some("it stopped answering".to_owned());

@@ -11,6 +11,7 @@ pub mod admin;
 pub mod api;
 pub mod config;
 pub mod http;
+pub mod journal;
 pub mod logging;
 pub mod mesh;
 pub mod metrics;

@@ -28,7 +28,8 @@ fn main() -> ExitCode {
 }
 
 fn start(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let loaded = config::load(args, std::env::vars_os(), &std::env::current_dir()?)?;
+    let cwd = std::env::current_dir().map_err(|error| format!("the working directory is gone: {error}"))?;
+    let loaded = config::load(args, std::env::vars_os(), &cwd)?;
     loaded.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     if args.print_config {
         io::stdout().write_all(loaded.config.to_yaml().as_bytes())?;

@@ -6,6 +6,11 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use support::{App, Launch, Response, Server, Shape, eventually};
 
 /// Runs a test at each of these core counts, with an admin listener, each on a server of its own.
@@ -36,6 +41,46 @@ fn a_session_made_on_one_connection_is_there_for_all_others() {
             }
         }
     });
+}
+
+/// Sets its flag also when the test fails, for threads that go on until then.
+struct DoneAtLast<'t>(&'t AtomicBool);
+
+impl Drop for DoneAtLast<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_client_that_never_pauses_leaves_others_their_turn() {
+    /// Many times what fits between 500 fair turns, in pieces of 256 requests.
+    const PIECES_MAX: usize = 8_000;
+    for shape in [Shape::cores(1), Shape::epoll(1)] {
+        let server = Launch::shape(shape).start();
+        let mut app = App::new(&server);
+        let id = app.create(b"data");
+        let gets = app.bytes("GET", &app.path(&id), &[], b"").repeat(256);
+        let mut sender = server.connect().sender();
+        let mut reader = sender.try_clone().expect("a socket can have a second handle");
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let done_at_last = DoneAtLast(&is_done);
+            let busy = scope.spawn(|| {
+                let sent = (0..PIECES_MAX)
+                    .take_while(|_| !is_done.load(Ordering::Relaxed) && sender.write_all(&gets).is_ok());
+                let count = sent.count();
+                sender.shutdown(Shutdown::Write).map(|()| count)
+            });
+            scope.spawn(move || io::copy(&mut reader, &mut io::sink()));
+            for _ in 0..500 {
+                app.get(&id, &[]).expect(200);
+            }
+            drop(done_at_last);
+            let pieces = busy.join().expect("it only sends").expect("the server took it all");
+            assert!(pieces < PIECES_MAX, "{shape:?}: the others had to wait for its end");
+        });
+    }
 }
 
 #[test]
@@ -215,4 +260,15 @@ fn bodies_on_their_way_have_a_budget_of_their_own() {
         assert!(statuses.contains(&503), "{shape:?}: {statuses:?}");
         eventually("the budget is given back", || (app.put(&[], &large).status == 201).then_some(()));
     }
+}
+
+#[test]
+fn a_payload_of_the_largest_size_has_room_on_its_way_however_little_memory_there_is() {
+    let launch = Launch::cores(1).set("memory.max", "16mb").set("session.max_payload", "8mb");
+    let server = launch.start();
+    let mut app = App::new(&server);
+    // A tenth of the memory is 1.6 MiB.
+    let largest = vec![b'x'; 8 * 1024 * 1024];
+    let id = app.create(&largest);
+    assert!(app.get(&id, &[]).expect(200).body == largest);
 }

@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser};
 use crate::pace::Rate;
 use crate::profile::{self, Profile};
 use crate::sizes::Sizes;
+use crate::versus::args::Command;
 use crate::workload::Mix;
 use crate::zipf::EXPONENT_MAX;
 
@@ -24,8 +25,11 @@ const SIZE_MAX: usize = 64 * 1024 * 1024;
 ///
 /// Exits with 0 if every answer was right, 1 after a wrong answer, 2 if it could not run.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "loadtest", version, args_override_self = true)]
+#[command(name = "loadtest", version, args_override_self = true, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// Something else than a load on one server
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// The server
     #[arg(long, default_value = "http://127.0.0.1:8385")]
     pub url: Url,
@@ -259,7 +263,7 @@ fn parse_wave(text: &str) -> Result<Duration, ArgError> {
     if wave < Duration::from_secs(1) { Err(ArgError("a wave takes a second or more")) } else { Ok(wave) }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, ArgError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, ArgError> {
     let form = ArgError("write it like 10s, 500ms or 2m");
     let (number, unit) = split_unit(text).ok_or(form)?;
     let span = match unit {
@@ -272,7 +276,7 @@ fn parse_duration(text: &str) -> Result<Duration, ArgError> {
 }
 
 /// A number of bytes, in powers of 1,024.
-pub fn parse_size(text: &str) -> Result<usize, ArgError> {
+pub(crate) fn parse_size(text: &str) -> Result<usize, ArgError> {
     let form = ArgError("write it like 100, 1kb or 1mb");
     let (number, unit) = split_unit(text).ok_or(form)?;
     let factor = match unit {

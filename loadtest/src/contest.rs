@@ -17,7 +17,7 @@ use crate::clock::Span;
 use crate::judge;
 use crate::session::{Presence, Session, Terms};
 use crate::verdict::{Verdict, Wrong};
-use crate::wire::{Answer, Number};
+use crate::wire::Answer;
 
 /// Versions remembered of one session; then the oldest goes.
 const HISTORY_MAX: usize = 256;
@@ -189,19 +189,23 @@ impl Contested {
         // The data says which writing it is of; whether it may be so is judged below.
         let named = Blob::version_in(answer.body()).filter(|&version| version <= self.session.version);
         let version = named.unwrap_or(self.session.version);
-        let etag = match answer.head.etag {
-            Number::Is(etag) => etag,
-            _ => self.session.etag,
-        };
+        let etag = judge::etag(answer)?;
         let shown = Session { version, etag, ..self.session };
-        judge::read(&shown, &shown.content(terms), answer)?;
-        if etag < claim.floor {
-            return Err(self.outdated(claim.floor, etag, version));
+        let content = shown.content(terms);
+        content.blob.check(answer.body()).map_err(|found| Wrong::data(&content.blob, found))?;
+        // Before the fields: those of another version say less than that it is another one.
+        self.judge_order(claim.floor, etag, version)?;
+        judge::read(&shown, &content, answer)
+    }
+
+    fn judge_order(&mut self, floor: u64, etag: u64, version: u32) -> Result<(), Wrong> {
+        if etag < floor {
+            return Err(self.outdated(floor, etag, version));
         }
         match self.history.get(&etag) {
-            Some(known) if known.version == version => Ok(etag),
+            Some(known) if known.version == version => Ok(()),
             Some(known) => Err(self.mismatch(etag, known.version, version)),
-            None => self.found(etag, version).map(|()| etag),
+            None => self.found(etag, version),
         }
     }
 

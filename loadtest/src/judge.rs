@@ -59,12 +59,17 @@ pub fn refused(answer: &Answer<'_>) -> Result<(), Wrong> {
 /// Judges a 412 beyond its status; gives the number of the current ETag.
 pub fn precondition(answer: &Answer<'_>) -> Result<u64, Wrong> {
     refused(answer)?;
+    etag(answer)
+}
+
+/// The number of the answer's ETag, which must have one.
+pub fn etag(answer: &Answer<'_>) -> Result<u64, Wrong> {
     present(answer.head.etag, "ETag")
 }
 
 /// Judges what every answer about a live session carries; gives the number of its ETag.
 fn session_fields(session: &Session, answer: &Answer<'_>) -> Result<u64, Wrong> {
-    let etag = present(answer.head.etag, "ETag")?;
+    let etag = etag(answer)?;
     let left_s = present(answer.head.ttl_s, "X-Session-TTL")?;
     let least = session.ttl_s.saturating_sub(TTL_SLACK_S).max(1);
     if !(u64::from(least)..=u64::from(session.ttl_s)).contains(&left_s) {

@@ -34,6 +34,7 @@ pub mod stats;
 pub mod step;
 mod timer;
 pub mod verdict;
+pub mod versus;
 pub mod wire;
 pub mod workload;
 pub mod zipf;

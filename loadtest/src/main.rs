@@ -13,6 +13,7 @@ use loadtest::args::{Args, JsonTarget};
 use loadtest::live::{Live, Standing};
 use loadtest::report::Report;
 use loadtest::run::run;
+use loadtest::versus;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -25,6 +26,11 @@ const COULD_NOT_RUN: u8 = 2;
 fn main() -> ExitCode {
     let args = Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let stopped = Arc::new(AtomicBool::new(false));
+    if let Some(command) = &args.command {
+        let ready = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
+        let code = ready.and_then(|()| versus::command::run(command, &stopped));
+        return ExitCode::from(code.unwrap_or_else(could_not_run));
+    }
     let ran = end_on_signals(&stopped)
         .map_err(|error| format!("cannot take signals: {error}"))
         .and_then(|()| run(&args, &stopped, teller()).map_err(|error| error.to_string()));
@@ -32,12 +38,13 @@ fn main() -> ExitCode {
         print(&report, args.json.as_ref()).map_err(|error| format!("cannot write the report: {error}"))?;
         Ok(report.conclusion.exit_code())
     });
-    let code = printed.unwrap_or_else(|message| {
-        // Where standard error is closed, the exit code has to say it alone.
-        let _ = writeln!(io::stderr(), "loadtest: {message}");
-        COULD_NOT_RUN
-    });
-    ExitCode::from(code)
+    ExitCode::from(printed.unwrap_or_else(could_not_run))
+}
+
+fn could_not_run(message: String) -> u8 {
+    // Where standard error is closed, the exit code has to say it alone.
+    let _ = writeln!(io::stderr(), "loadtest: {message}");
+    COULD_NOT_RUN
 }
 
 /// The first signal sets `stopped`; one that comes when it is set ends the process.

@@ -203,14 +203,14 @@ fn terms(args: &Args, seed: u64, control: &Control, bucket: &Bucket) -> Result<T
 }
 
 /// Takes as many descriptors as the system gives without asking for more rights.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Where it fails, connections beyond the limit fail and are counted.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// A number that no two runs share, from the seeds of the standard library's hash maps.
-fn draw_seed() -> u64 {
+pub(crate) fn draw_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

@@ -233,10 +233,10 @@ fn each_second_of_the_load_is_in_the_series() {
 #[test]
 fn the_servers_own_account_is_in_the_report_where_it_can_be_had() {
     let model = Model::start(Fault::Slow);
-    let report = load(&model, &format!("--duration 1200ms --admin {}", model.url()));
+    let report = load(&model, &format!("--duration 1200ms --mix read=9,update=1 --admin {}", model.url()));
     let server = report.server.expect("the model has a page of metrics");
     assert!((server.cpu_us_per_request - 10.0).abs() < 0.1, "{server:?}");
-    assert!(server.sessions >= 70.0 && server.requests > 0.0, "{server:?}");
+    assert!(server.sessions > 0.0 && server.requests > 0.0, "{server:?}");
     assert!(load(&model, "--operations 100").server.is_none(), "nobody else's page is taken for it");
 }
 

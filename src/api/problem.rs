@@ -55,6 +55,8 @@ pub enum Problem {
     Unanswered,
     /// Too many large bodies are on their way at once.
     TransitFull,
+    /// Too many large answers wait for clients that do not read them.
+    AnswersFull,
     /// More connections than are allowed.
     TooManyConnections,
     /// An error of ours.
@@ -85,7 +87,7 @@ impl Problem {
             Self::BucketReserved | Self::BucketTaken => Status::Conflict,
             Self::StorageFull => Status::InsufficientStorage,
             Self::Busy | Self::Unanswered | Self::TransitFull => Status::ServiceUnavailable,
-            Self::TooManyConnections => Status::ServiceUnavailable,
+            Self::AnswersFull | Self::TooManyConnections => Status::ServiceUnavailable,
             Self::Internal => Status::InternalServerError,
         }
     }
@@ -113,6 +115,7 @@ impl Problem {
             Self::Busy => "busy",
             Self::Unanswered => "unanswered",
             Self::TransitFull => "too_many_bodies",
+            Self::AnswersFull => "too_many_answers",
             Self::TooManyConnections => "too_many_connections",
             Self::Internal => "internal_error",
         }
@@ -158,6 +161,9 @@ impl Problem {
             Self::Busy => "Too much is waiting; nothing was done, try again.",
             Self::Unanswered => "No answer came in time; whether the request was carried out is unknown.",
             Self::TransitFull => "Too many large bodies are on their way; nothing was done, try again.",
+            Self::AnswersFull => {
+                "Too many large answers wait to be read; whether the request was carried out is unknown."
+            }
             Self::TooManyConnections => "Too many connections are open; try again later.",
             Self::Internal => "Something went wrong on our side; it has been logged.",
         }

@@ -16,6 +16,9 @@ const JSON: &[u8] = b"application/json";
 const TEXT: &[u8] = b"text/plain";
 const BYTES: &[u8] = b"application/octet-stream";
 const PROBLEM: &[u8] = b"application/problem+json";
+/// Room for a body of JSON, so that it is written without growing: no more than one allocation
+/// for a 404, which is what each expired session answers.
+const JSON_BYTES_USUAL: usize = 512;
 /// The length of an id as text.
 const ID_LEN: usize = 36;
 
@@ -223,9 +226,10 @@ fn problem_body(problem: Problem) -> Vec<u8> {
 
 /// Texts and numbers of our own: there is nothing in them that cannot be written.
 fn json(body: &impl Serialize) -> Vec<u8> {
-    let written = serde_json::to_vec(body);
+    let mut text = Vec::with_capacity(JSON_BYTES_USUAL);
+    let written = serde_json::to_writer(&mut text, body);
     debug_assert!(written.is_ok());
-    written.unwrap_or_default()
+    text
 }
 
 #[cfg(test)]

@@ -299,6 +299,12 @@ impl Connection {
         }
     }
 
+    /// Whether the input stands at a request that begins as a HEAD, however it goes on: an
+    /// answer to it has no body, even where it is refused (RFC 9110, section 9.3.2).
+    pub fn stands_at_head_method(&self) -> bool {
+        self.input.unread().starts_with(b"HEAD ")
+    }
+
     fn has_no_body(&self) -> bool {
         matches!(self.parsed.framing().body_length, BodyLength::None | BodyLength::Known(0))
     }

@@ -31,7 +31,8 @@ pub(super) struct Framing {
 pub(super) struct FramingFields {
     has_host: bool,
     content_length: Option<u64>,
-    is_chunked: bool,
+    /// The body is chunked, or why its coding is refused.
+    coding: Option<Result<(), Refused>>,
     says_close: bool,
     says_keep_alive: bool,
     expects_continue: bool,
@@ -53,7 +54,10 @@ impl FramingFields {
                 Ok(())
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.observe_content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.observe_transfer_encoding(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.observe_transfer_encoding(value);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -64,12 +68,14 @@ impl FramingFields {
         if is_http11 && !self.has_host {
             return Err(Refused::HostMissing);
         }
-        let body_length = match (self.content_length, self.is_chunked) {
-            (Some(_), true) => return Err(Refused::LengthAndCoding),
-            (None, true) if !is_http11 => return Err(Refused::CodingInHttp10),
-            (None, true) => BodyLength::Chunked,
-            (Some(bytes), false) => BodyLength::Known(bytes),
-            (None, false) => BodyLength::None,
+        // Which coding it is matters only where one may be.
+        let body_length = match (self.content_length, self.coding) {
+            (Some(_), Some(_)) => return Err(Refused::LengthAndCoding),
+            (None, Some(_)) if !is_http11 => return Err(Refused::CodingInHttp10),
+            (None, Some(Err(refused))) => return Err(refused),
+            (None, Some(Ok(()))) => BodyLength::Chunked,
+            (Some(bytes), None) => BodyLength::Known(bytes),
+            (None, None) => BodyLength::None,
         };
         // A 1.0 client knows no expectations (RFC 9110, section 10.1.1).
         if is_http11 && self.expects_more {
@@ -115,15 +121,14 @@ impl FramingFields {
         Ok(())
     }
 
-    fn observe_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refused> {
-        if self.is_chunked {
-            return Err(Refused::CodingRepeated);
-        }
-        if !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(refused_coding(value));
-        }
-        self.is_chunked = true;
-        Ok(())
+    /// Judged in `settle`: a length beside it or the version may say more, in whatever order the
+    /// fields come.
+    fn observe_transfer_encoding(&mut self, value: &[u8]) {
+        self.coding = Some(match self.coding {
+            Some(_) => Err(Refused::CodingRepeated),
+            None if value.eq_ignore_ascii_case(b"chunked") => Ok(()),
+            None => Err(refused_coding(value)),
+        });
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Input {
     start: usize,
     /// Whether the last read left no room: there may be more to be had at once.
     is_filled: bool,
-    /// The longest that `bytes` was since the buffer went out empty.
+    /// The longest that `bytes` was since the buffer went out empty, and more where it was full.
     len_peak: usize,
 }
 
@@ -110,7 +110,8 @@ impl Input {
     pub(super) fn restore(&mut self, bytes: Vec<u8>) {
         debug_assert!(self.bytes.is_empty() && self.start == 0, "the buffer was out");
         self.is_filled = !bytes.is_empty() && bytes.len() == bytes.capacity();
-        self.len_peak = self.len_peak.max(bytes.len());
+        // A read that left no room would have taken more: the buffer was too small for it.
+        self.len_peak = self.len_peak.max(bytes.len() + usize::from(self.is_filled));
         self.bytes = bytes;
     }
 
@@ -201,5 +202,26 @@ mod tests {
         read(&mut input, ReadFor::Head, 300);
         input.consume(300);
         assert_eq!(idle_capacity(&mut input), INPUT_BYTES_INITIAL);
+    }
+
+    #[test]
+    fn a_buffer_that_was_too_small_for_a_batch_is_large_enough_for_the_next() {
+        let mut input = Input::new();
+        for batch in 0..3 {
+            let mut left = 4000;
+            let mut reads = 0;
+            while left > 0 {
+                let mut buffer = input.take(ReadFor::Head);
+                let arrived = (buffer.capacity() - buffer.len()).min(left);
+                buffer.resize(buffer.len() + arrived, b'x');
+                input.restore(buffer);
+                left -= arrived;
+                reads += 1;
+                // All but the last, unfinished request is used at once.
+                let used = input.unread().len() - usize::from(left > 0);
+                input.consume(used);
+            }
+            assert_eq!(reads, if batch == 0 { 2 } else { 1 });
+        }
     }
 }

@@ -15,7 +15,7 @@ mod requests;
 
 use super::frame::{Frame, Parcel};
 use super::node::Node;
-use super::transit::Transit;
+use super::transit::{FREE_BYTES_MAX, Transit};
 use crate::api::{Call, Caller, KeyCall, Problem, Reply};
 use crate::http::{Connection, Limits, Persistence, Phase, Refused};
 use crate::metrics::RequestKind;
@@ -123,6 +123,9 @@ impl Conversation {
             self.output = node.lend_buffer();
         }
         for _ in 0..node.limits().requests_per_turn_max {
+            if !self.hold_output(node, self.whole) {
+                return Next::Write;
+            }
             self.whole = self.output.len();
             if let Some(next) = self.before_next(node) {
                 return next;
@@ -131,7 +134,10 @@ impl Conversation {
                 return next;
             }
         }
-        if self.run.is_some() { self.send_run() } else { Next::Write }
+        if !self.hold_output(node, self.whole) || self.run.is_none() {
+            return Next::Write;
+        }
+        self.send_run()
     }
 
     /// Another core has answered.
@@ -230,13 +236,15 @@ impl Conversation {
 
     /// Takes the answers that a frame brings home.
     fn take_frame(&mut self, node: &mut Node, owner: ShardId, mut frame: Box<Frame>) {
+        let owed_before = self.output.len();
         if self.output.is_empty() {
             std::mem::swap(&mut self.output, &mut frame.output);
         } else {
             self.output.append(&mut frame.output);
         }
+        self.hold_output(node, owed_before);
         self.whole = self.output.len();
-        if frame.has_more() {
+        if self.closing.is_none() && frame.has_more() {
             self.run = Some((owner, frame));
             return;
         }
@@ -259,6 +267,24 @@ impl Conversation {
         Next::Read
     }
 
+    /// Counts what waits to be written against the budget of what is on its way. Where there is no
+    /// room, the answers behind `whole` give way if they are large, for a client that does not
+    /// read must not hold them for nothing; small ones are written at once. False: write now.
+    fn hold_output(&mut self, node: &Node, whole: usize) -> bool {
+        debug_assert!(whole <= self.output.len() || self.output.is_empty());
+        let fits = self.transit.hold(self.http.body_bytes_buffered() + self.output.len());
+        if fits || self.output.is_empty() {
+            return true;
+        }
+        if self.output.len().saturating_sub(whole) > FREE_BYTES_MAX {
+            self.output.truncate(whole);
+            self.output.shrink_to_fit();
+            self.refuse(node, Problem::AnswersFull, &Reply::closing());
+            self.close(true);
+        }
+        false
+    }
+
     fn run_is_large(&self, node: &Node) -> bool {
         self.run.as_ref().is_some_and(|(_, frame)| frame.len() >= node.limits().requests_per_turn_max)
     }
@@ -266,7 +292,6 @@ impl Conversation {
     fn finish_request(&mut self) {
         self.http.finish_request();
         self.requests += 1;
-        self.transit.hold(0);
     }
 
     fn refuse(&mut self, node: &Node, problem: Problem, reply: &Reply) {
@@ -277,7 +302,10 @@ impl Conversation {
 
     /// How the last answer is written, to a request that cannot be read to its end.
     fn farewell(&self) -> Reply {
-        let omit_body = self.call.as_ref().is_some_and(|call| call.reply().omit_body);
+        let omit_body = match &self.call {
+            Some(call) => call.reply().omit_body,
+            None => self.http.stands_at_head_method(),
+        };
         Reply { omit_body, ..Reply::closing() }
     }
 
@@ -289,7 +317,8 @@ impl Conversation {
 
     fn close(&mut self, linger: bool) {
         self.http.close();
-        self.transit.hold(0);
+        // A body that was given up goes now: the connection may linger.
+        let _closed = self.http.poll();
         self.closing.get_or_insert(linger);
     }
 }

@@ -19,7 +19,7 @@ use crate::types::{SessionId, ShardId};
 /// Data up to this many bytes is copied when it is forwarded; the buffer it came in goes home.
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 /// What a frame's buffers may keep between two forwards, in bytes each.
-const KEPT_BYTES_MAX: usize = 16 * 1024;
+const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// Where an answer is awaited: a place in its sender's table, and which use of that place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

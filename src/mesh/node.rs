@@ -25,8 +25,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 const BUFFER_BYTES_KEPT: usize = 64 * 1024;
 /// How many output buffers a core keeps for connections that have something to write.
 const BUFFERS_KEPT_MAX: usize = 64;
-
-/// How many frames a core keeps for requests that go elsewhere.
+/// How many frames a core keeps for connections that have something to forward.
 const FRAMES_KEPT_MAX: usize = 64;
 
 /// Where random bytes come from: the system in production, a seed in tests.
@@ -92,7 +91,8 @@ pub struct Node {
     outbox: VecDeque<(ShardId, Mail)>,
     /// Empty output buffers that no connection holds, warm.
     buffers: Vec<Vec<u8>>,
-    /// Empty frames of this core's, with warm buffers.
+    /// Empty frames that no connection holds, warm.
+    #[expect(clippy::vec_box, reason = "frames travel as pointers, and so they are kept")]
     frames: Vec<Box<Frame>>,
 }
 
@@ -212,12 +212,13 @@ impl Node {
 
     /// An empty frame of this core's.
     pub(super) fn lend_frame(&mut self) -> Box<Frame> {
-        self.frames.pop().unwrap_or_else(|| Box::new(Frame::new(self.parts.here)))
+        let here = self.parts.here;
+        self.frames.pop().unwrap_or_else(|| Box::new(Frame::new(here)))
     }
 
-    /// Takes a frame back that has come home.
+    /// Takes a frame back whose answers were taken, unless there are enough of them.
     pub(super) fn take_frame_back(&mut self, mut frame: Box<Frame>) {
-        debug_assert_eq!(frame.sender, self.parts.here, "each core keeps its own frames");
+        debug_assert_eq!(frame.sender, self.parts.here, "a frame goes home");
         if self.frames.len() < FRAMES_KEPT_MAX {
             frame.clear();
             self.frames.push(frame);

@@ -4,5 +4,8 @@
 
 mod answer;
 mod directed;
-
+mod keys;
+mod model;
+mod requests;
+mod simulation;
 mod world;

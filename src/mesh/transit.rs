@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::types::ByteCount;
 
 /// What a connection may have in transit without being counted, in bytes.
-const FREE_BYTES_MAX: usize = 64 * 1024;
+pub(super) const FREE_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Pool {

@@ -14,6 +14,7 @@ use monoio::net::{TcpListener, TcpStream};
 
 use super::core::Core;
 use super::serve::{Admission, serve};
+use super::share::Share;
 use super::{fd, listener};
 use crate::api::Caller;
 use crate::types::ShardId;
@@ -21,9 +22,14 @@ use crate::types::ShardId;
 /// The pause after an accept that failed for lack of descriptors or memory.
 const EXHAUSTION_PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections that are accepted in one turn.
+const ACCEPTS_PER_TURN_MAX: u32 = 64;
+
 /// Accepts connections until the listener is stopped.
 pub async fn accept(core: Rc<Core>, listener: Rc<TcpListener>) {
+    let mut share = Share::new(ACCEPTS_PER_TURN_MAX);
     loop {
+        share.take(&core).await;
         match listener.accept().await {
             Ok((stream, _)) => place(&core, stream),
             Err(_) if core.has_stopped_accepting() => return,
@@ -70,7 +76,12 @@ fn place(core: &Rc<Core>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let caller = caller_of(&stream);
     match core.shared.counts.reserve(here) {
-        None => start(core, stream, caller, Admission::TurnedAway),
+        None => {
+            core.with_node(|node| node.metrics().connection_refused());
+            if core.turn_away() {
+                start(core, stream, caller, Admission::TurnedAway);
+            }
+        }
         Some(chosen) if chosen == here => start(core, stream, caller, Admission::Admitted),
         Some(other) => hand_over(core, other, stream, caller),
     }

@@ -1,7 +1,8 @@
 //! The admin listener: a thread of its own, so that a core which hangs does not hide it.
 //!
 //! Its pages are decided in `crate::admin`; this is their I/O. It stands on epoll, serves a
-//! few connections at a time, and closes one that is silent for ten seconds.
+//! few connections at a time, answers a request at a time, and closes a connection that takes
+//! more than ten seconds for its next request, or for reading an answer.
 
 use std::cell::Cell;
 use std::fs;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
+use monoio::time::timeout;
 
 use super::clock::Clock;
 use super::driver::{CoreRuntime, DriverChoice, DriverKind};
@@ -26,8 +28,8 @@ use crate::types::{ByteCount, Millis, UnixMillis};
 
 /// Connections at once; further ones are closed at once.
 const CONNECTIONS_MAX: u32 = 64;
-/// How long a connection may be silent.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How long a request may take to arrive, from the last answer on, and an answer to be read.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest body that is skipped, in bytes.
 const SKIPPED_BYTES_MAX: usize = 64 * 1024;
 
@@ -76,21 +78,35 @@ async fn accept(listener: StdTcpListener, office: Rc<Office>) -> io::Result<()> 
 async fn serve(mut stream: TcpStream, office: &Office) -> io::Result<()> {
     let mut http = Connection::new(Limits::default());
     loop {
-        let mut output = Vec::new();
-        let is_open = answer(&mut http, office, &mut output);
-        if !output.is_empty() {
-            stream.write_all(output).await.0?;
-        }
+        let Ok(answered) = timeout(PATIENCE, next_answer(&mut stream, &mut http, office)).await else {
+            return Ok(());
+        };
+        let (output, is_open) = answered?;
+        let Ok((written, _)) = timeout(PATIENCE, stream.write_all(output)).await else {
+            return Ok(());
+        };
+        written?;
         if !is_open {
             return Ok(());
         }
+    }
+}
+
+/// Reads until a request is complete. Yields its answer, and whether the connection goes on.
+async fn next_answer(
+    stream: &mut TcpStream,
+    http: &mut Connection,
+    office: &Office,
+) -> io::Result<(Vec<u8>, bool)> {
+    loop {
+        let mut output = Vec::new();
+        let is_open = answer(http, office, &mut output);
+        if !output.is_empty() || !is_open {
+            return Ok((output, is_open));
+        }
         let input = http.take_input();
         let filled = input.len();
-        let Ok((read, input)) =
-            monoio::time::timeout(SILENCE_MAX, stream.read(input.slice_mut(filled..))).await
-        else {
-            return Ok(());
-        };
+        let (read, input) = stream.read(input.slice_mut(filled..)).await;
         http.restore_input(input.into_inner());
         if read? == 0 {
             http.end_input();
@@ -98,7 +114,7 @@ async fn serve(mut stream: TcpStream, office: &Office) -> io::Result<()> {
     }
 }
 
-/// Answers every request that is complete. Says whether the connection goes on.
+/// Answers the next request if it is complete. Says whether the connection goes on.
 fn answer(http: &mut Connection, office: &Office, output: &mut Vec<u8>) -> bool {
     let mut page = None;
     loop {
@@ -132,9 +148,7 @@ fn answer(http: &mut Connection, office: &Office, output: &mut Vec<u8>) -> bool 
                 let Some((page, keeps_alive, is_head)) = page.take() else { continue };
                 let persistence = if keeps_alive { Persistence::KeepAlive } else { Persistence::Close };
                 write(&page, persistence, is_head, output);
-                if !keeps_alive {
-                    return false;
-                }
+                return keeps_alive;
             }
         }
     }

@@ -37,7 +37,8 @@ pub struct Watch {
     stream: RefCell<Option<StreamHandle>>,
     awaiting: Cell<Awaiting>,
     since: Cell<Moment>,
-    is_over: Cell<bool>,
+    /// What was waited for when time was over last.
+    ended: Cell<Option<Awaiting>>,
     /// Its place in the table.
     place: Cell<usize>,
 }
@@ -57,7 +58,7 @@ impl Watch {
 
     /// Whether time is over, and the socket was shut down for it.
     pub fn is_over(&self) -> bool {
-        self.is_over.get()
+        self.ended.get().is_some()
     }
 
     /// Ends the writing side, so that the client reads to the end and then closes.
@@ -84,11 +85,13 @@ impl Watch {
 
     /// Ends whatever is waited for. After a read alone an answer can still be written.
     fn end(&self) {
-        if self.is_over.replace(true) {
+        // A read that was ended may be followed by a last write, which can stall as well.
+        let awaiting = self.awaiting.get();
+        if self.ended.replace(Some(awaiting)) == Some(awaiting) {
             return;
         }
         if let Some(stream) = &*self.stream.borrow() {
-            let _ = match self.awaiting.get() {
+            let _ = match awaiting {
                 Awaiting::Bytes(..) => stream.shutdown_read(),
                 Awaiting::Room | Awaiting::Farewell | Awaiting::Answer => stream.shutdown_both(),
             };
@@ -110,7 +113,7 @@ impl Connections {
             stream: RefCell::new(Some(stream)),
             awaiting: Cell::new(Awaiting::Bytes(Phase::Idle, 0)),
             since: Cell::new(now),
-            is_over: Cell::new(false),
+            ended: Cell::new(None),
             place: Cell::new(self.open.len()),
         });
         self.open.push(Rc::clone(&watch));
@@ -173,8 +176,7 @@ impl Counts {
     pub fn reserve(&self, here: ShardId) -> Option<ShardId> {
         loop {
             let counts = || self.cores.iter().map(|count| count.0.load(Ordering::Relaxed));
-            let total: u64 = counts().map(u64::from).sum();
-            if total >= u64::from(self.connections_max) {
+            if self.total() >= u64::from(self.connections_max) {
                 return None;
             }
             let (least, fewest) = counts().enumerate().min_by_key(|(_, count)| *count)?;
@@ -187,6 +189,11 @@ impl Counts {
                 return Some(ShardId::new(chosen as u16));
             }
         }
+    }
+
+    /// Reserved places on all cores, those of connections on their way between two included.
+    pub fn total(&self) -> u64 {
+        self.cores.iter().map(|count| u64::from(count.0.load(Ordering::Relaxed))).sum()
     }
 
     /// Moves a reserved place to another core.
@@ -204,7 +211,60 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{Future, poll_fn};
+    use std::net::TcpStream as StdTcpStream;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use monoio::io::{AsyncReadRent, AsyncWriteRentExt, Splitable};
+    use monoio::net::TcpListener;
+
     use super::*;
+    use crate::runtime::driver::tests::every_runtime;
+
+    const TIMEOUTS: Timeouts = Timeouts {
+        head: Millis::from_secs(1),
+        body: Millis::from_secs(1),
+        idle: Millis::from_secs(1),
+        write: Millis::from_secs(1),
+        drain_delay: Millis::ZERO,
+        drain: Millis::from_secs(1),
+    };
+
+    async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
+        poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+    }
+
+    #[test]
+    fn a_last_write_that_stalls_behind_a_read_that_was_ended_is_ended_too() {
+        for mut runtime in every_runtime() {
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (mut reader, mut writer) = listener.accept().await.unwrap().0.into_split();
+                let mut connections = Connections::default();
+                let at = Moment::from_millis;
+                let watch = connections.enter(StreamHandle::of(&reader), at(0));
+                watch.wait_for(Awaiting::Bytes(Phase::Head, 0), at(0));
+                let mut read = pin!(reader.read(Vec::with_capacity(64)));
+                assert!(is_pending(read.as_mut()).await);
+                connections.time_out(at(1_000), &TIMEOUTS);
+                assert_eq!(read.await.0.unwrap(), 0);
+                assert!(watch.is_over());
+                watch.wait_for(Awaiting::Room, at(1_000));
+                let more_than_any_socket_holds = vec![0u8; 64 * 1024 * 1024];
+                let mut write = pin!(writer.write_all(more_than_any_socket_holds));
+                assert!(is_pending(write.as_mut()).await);
+                connections.time_out(at(1_999), &TIMEOUTS);
+                assert!(is_pending(write.as_mut()).await);
+                connections.time_out(at(2_000), &TIMEOUTS);
+                let ended = monoio::time::timeout(Duration::from_secs(5), write).await;
+                assert!(ended.is_ok_and(|(written, _)| written.is_err()));
+                drop(client);
+            });
+        }
+    }
 
     fn counts(cores: u16, connections_max: u32) -> Counts {
         Counts::new(ShardCount::new(cores).unwrap(), connections_max)
@@ -235,7 +295,9 @@ mod tests {
         let counts = counts(2, 3);
         let places: Vec<_> = (0..3).map(|_| counts.reserve(ShardId::FIRST).unwrap()).collect();
         assert_eq!(counts.reserve(ShardId::FIRST), None);
+        assert_eq!(counts.total(), 3);
         counts.release(places[1]);
+        assert_eq!(counts.total(), 2);
         assert!(counts.reserve(ShardId::FIRST).is_some());
     }
 }

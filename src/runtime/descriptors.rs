@@ -6,11 +6,12 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::core::TURNED_AWAY_MAX;
 use crate::types::ShardCount;
 
-/// Descriptors of a core: its ring or its epoll, both sides of its doorbell, its listener,
-/// and connections between accept and refusal.
-const PER_CORE: u64 = 8;
+/// Descriptors of a core: its ring or its epoll, both sides of its doorbell, its listener, a
+/// connection between accept and refusal, and those that are told that there are too many.
+const PER_CORE: u64 = 8 + TURNED_AWAY_MAX as u64;
 /// Descriptors of the process: standard streams, journal, log, admin listener and its
 /// connections, signals.
 const PER_PROCESS: u64 = 64;

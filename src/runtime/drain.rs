@@ -3,8 +3,8 @@
 //! Answers close their connections from the signal on. After `drain_delay` the core takes
 //! in what waits at its listener, then stops it: a queue that is closed would reset its
 //! connections. Idle connections are closed, requests in flight are answered, and after
-//! `timeouts.drain` at the latest the core is done. It goes on turning until all are, since
-//! its peers may still ask it.
+//! `timeouts.drain` at the latest the core is done. A core is not done before all are: its
+//! peers may still ask it, or hand over a connection that they accepted last.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +20,8 @@ use crate::types::Millis;
 /// How often the core looks whether its last connection has gone.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Ends this core's service; returns when its connections are gone or have had their time.
+/// Ends this core's service; returns when all cores' connections are gone or have had their
+/// time.
 pub async fn drain(core: Rc<Core>, listener: Rc<TcpListener>) {
     core.with_node(|node| node.drain());
     core.shared.readiness.reach(Readiness::Draining);
@@ -33,7 +34,8 @@ pub async fn drain(core: Rc<Core>, listener: Rc<TcpListener>) {
     core.connections.borrow_mut().drain();
     let start = core.with_node(|node| node.now().moment);
     let until = start.after(core.shared.timeouts.drain);
-    while core.connections.borrow().len() > 0 {
+    // Those that are turned away have no place among the counts, and are never handed over.
+    while core.connections.borrow().len() > 0 || core.shared.counts.total() > 0 {
         let now = core.with_node(|node| node.now().moment);
         if now >= until {
             let left = core.connections.borrow().len();

@@ -43,6 +43,8 @@ const WATCH_PAUSE: Duration = Duration::from_secs(1);
 const RESIDENT_PERCENT_MAX: u64 = 95;
 /// Bodies and answers on their way may take this much, in percent of what sessions may.
 const TRANSIT_PERCENT: u64 = 10;
+/// So many payloads of the largest size have room on their way, however little memory there is.
+const TRANSIT_PAYLOADS_MIN: u64 = 4;
 
 /// Everything that is decided before the start.
 #[derive(Clone, Debug)]
@@ -156,17 +158,24 @@ impl Common {
         let limits = public_limits(settings);
         let page = Settings::new(settings.masters.clone(), settings.query_key, settings.rules, limits);
         let now = Clock::now().moment;
-        let transit_max = settings.memory_max.as_u64() / 100 * TRANSIT_PERCENT;
         Ok(Self {
             shared: Arc::new(shared),
             settings: Arc::new(page),
             owners: Owners::new(IdHasher::random(std::array::from_fn(word)), shards),
             loads: Loads::new(shards),
             memory: Arc::new(MemoryPool::new(settings.memory_max)),
-            transit: TransitPool::new(ByteCount::new(transit_max)),
+            transit: TransitPool::new(transit_max(settings)),
             metrics: shards.shards().map(|shard| Arc::new(CoreMetrics::new(shard, now))).collect(),
         })
     }
+}
+
+/// What bodies and answers on their way may take: a share of the memory, and never so little that
+/// a payload which the configuration allows would always be refused.
+fn transit_max(settings: &LaunchSettings) -> ByteCount {
+    let share = settings.memory_max.as_u64() / 100 * TRANSIT_PERCENT;
+    let least = settings.rules.max_payload.as_u64() * TRANSIT_PAYLOADS_MIN;
+    ByteCount::new(share.max(least))
 }
 
 fn public_limits(settings: &LaunchSettings) -> PublicLimits {
@@ -254,8 +263,10 @@ fn watch(events: &Receiver<Event>, shards: ShardCount, pool: &MemoryPool) {
         match events.recv_timeout(WATCH_PAUSE) {
             Ok(_) => running -= 1,
             Err(RecvTimeoutError::Timeout) => {
-                let resident = usage::resident_memory().unwrap_or_default().as_u64();
-                pool.set_full(resident > allowed / 100 * RESIDENT_PERCENT_MAX);
+                // What cannot be read, for want of a descriptor, is as it was.
+                if let Some(resident) = usage::resident_memory() {
+                    pool.set_full(resident.as_u64() > allowed / 100 * RESIDENT_PERCENT_MAX);
+                }
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }

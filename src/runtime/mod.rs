@@ -22,6 +22,7 @@ pub mod mailbox;
 pub mod memory;
 pub mod park;
 mod serve;
+mod share;
 pub mod signals;
 mod sync;
 mod thread;

@@ -16,6 +16,7 @@ use monoio::net::TcpStream;
 use super::connections::{Awaiting, Watch};
 use super::core::Core;
 use super::fd::StreamHandle;
+use super::share::Share;
 use crate::api::Caller;
 use crate::mesh::{Conversation, Next, Parcel, Reply};
 use crate::types::{ByteCount, ShardId};
@@ -24,6 +25,9 @@ use crate::types::{ByteCount, ShardId};
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// What is read of it at once, in bytes.
 const LINGER_READ_BYTES: usize = 16 * 1024;
+
+/// How often a conversation goes on in one turn: each time a read, or a write of some answers.
+const ROUNDS_PER_TURN_MAX: u32 = 8;
 
 /// Whether the connection was let in, or is only told that there are too many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +58,6 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, caller: Caller, admission:
         node.metrics().connection_opened();
         let mut conversation = Conversation::new(node, core.shared.http_limits, caller);
         if admission == Admission::TurnedAway {
-            node.metrics().connection_refused();
             conversation.turn_away(node);
         }
         (conversation, node.now().moment)
@@ -68,15 +71,18 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream, caller: Caller, admission:
     core.connections.borrow_mut().leave(watch);
     core.with_node(|node| {
         node.metrics().connection_closed();
-        if admission == Admission::Admitted {
-            core.shared.counts.release(node.here());
+        match admission {
+            Admission::Admitted => core.shared.counts.release(node.here()),
+            Admission::TurnedAway => core.forget_turned_away(),
         }
     });
 }
 
 impl Connection {
     async fn run(&mut self) -> Result<(), Gone> {
+        let mut share = Share::new(ROUNDS_PER_TURN_MAX);
         loop {
+            share.take(&self.core).await;
             match self.core.advance(&mut self.conversation) {
                 Next::Read => self.read().await?,
                 Next::Write => self.write().await?,
@@ -104,7 +110,7 @@ impl Connection {
         if count > 0 {
             self.core.with_node(|node| node.metrics().bytes_received(ByteCount::of_len(count)));
         } else if self.watch.is_over() {
-            self.core.with_node(|node| self.conversation.time_out(node));
+            let _told = self.core.tell(&mut self.conversation, |it, node| it.time_out(node));
         } else {
             self.conversation.input().end_input();
         }
@@ -135,7 +141,8 @@ impl Connection {
         let ticket = match self.core.ask(owner, parcel) {
             Ok(ticket) => ticket,
             Err(parcel) => {
-                return self.core.with_node(|node| self.conversation.take_refusal(node, parcel));
+                let _told = self.core.tell(&mut self.conversation, |it, node| it.take_refusal(node, parcel));
+                return;
             }
         };
         let reply = poll_fn(|cx| match self.core.poll_reply(ticket, cx.waker()) {
@@ -143,9 +150,9 @@ impl Connection {
             None => Poll::Pending,
         })
         .await;
-        self.core.with_node(|node| match reply {
-            Reply::Answered(parcel) => self.conversation.take_answer(node, parcel),
-            Reply::TimedOut => self.conversation.give_up(node),
+        let _told = self.core.tell(&mut self.conversation, |it, node| match reply {
+            Reply::Answered(parcel) => it.take_answer(node, parcel),
+            Reply::TimedOut => it.give_up(node),
         });
     }
 

@@ -170,7 +170,7 @@ async fn answer_bell(core: Rc<Core>, mut bell: Bell, listener: Rc<TcpListener>, 
             log::error!("the doorbell of core {} is broken: {error}", core.here());
             std::process::abort();
         }
-        core.wake();
+        core.answer_bell();
         if core.shared.stopping.is_set()
             && let Some(listener) = listener.take()
         {

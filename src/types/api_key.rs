@@ -136,6 +136,11 @@ mod tests {
         for presented in ["", "x", other.expose(), &key.expose()[1..], &format!("{}=", key.expose())] {
             assert!(!key.is(presented.as_bytes()), "{presented}");
         }
+        for place in 0..API_KEY_LEN {
+            let mut almost = key.0;
+            almost[place] ^= 1;
+            assert!(!key.is(&almost), "byte {place} counts");
+        }
         assert_eq!(ApiKey::parse(key.expose().as_bytes()), Some(key));
         assert_eq!(ApiKey::parse(b"short"), None);
         assert_eq!(ApiKey::parse("+".repeat(43).as_bytes()), None);

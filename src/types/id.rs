@@ -35,6 +35,11 @@ impl SessionId {
         Uuid::try_parse_ascii(text).ok().map(Self)
     }
 
+    /// The id of these 16 bytes as they are, whatever their version bits.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// The 16 bytes, most significant first.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
@@ -70,6 +75,11 @@ impl ShardId {
     /// The shard with this index.
     pub const fn new(index: u16) -> Self {
         Self(index)
+    }
+
+    /// The index as it is written down.
+    pub const fn as_u16(self) -> u16 {
+        self.0
     }
 
     /// Its place in a list of all shards.
@@ -172,7 +182,8 @@ mod tests {
     fn ids_are_made_as_version_4_and_read_with_any_version() {
         let made = SessionId::from_random([0xff; 16]).to_string();
         assert_eq!((&made[14..15], &made[19..20]), ("4", "b"));
-        assert!(SessionId::parse("ffffffffffffffffffffffffffffffff".as_bytes()).is_some());
+        let all_ones = SessionId::parse("ffffffffffffffffffffffffffffffff".as_bytes()).unwrap();
+        assert_eq!(SessionId::from_bytes([0xff; 16]), all_ones);
     }
 
     #[test]

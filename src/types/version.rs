@@ -22,6 +22,11 @@ impl BootEpoch {
     pub const fn new(number: u32) -> Option<Self> {
         if number < Self::COUNT_MAX { Some(Self(number)) } else { None }
     }
+
+    /// The number.
+    pub const fn as_u32(self) -> u32 {
+        self.0
+    }
 }
 
 /// How often a session's data was changed, with the boot epoch above it. Never 0.
@@ -38,6 +43,11 @@ impl Version {
     pub const fn next(self, epoch: BootEpoch) -> Self {
         let first = Self::first(epoch).0;
         Self(if self.0 < first { first } else { self.0 + 1 })
+    }
+
+    /// The version of this number, or nothing for 0.
+    pub const fn new(number: u64) -> Option<Self> {
+        if number == 0 { None } else { Some(Self(number)) }
     }
 
     /// The version that an ETag's text names; nothing where no version is written so.
@@ -79,6 +89,8 @@ mod tests {
     fn a_version_is_read_back_as_it_was_shown_and_in_no_other_form() {
         let shown = Version::first(BootEpoch::new(9).unwrap());
         assert_eq!(Version::parse(shown.as_u64().to_string().as_bytes()), Some(shown));
+        assert_eq!(Version::new(shown.as_u64()), Some(shown));
+        assert_eq!(Version::new(0), None);
         for text in ["", "0", "01", "+1", "-1", "1 ", "1x", "99999999999999999999999"] {
             assert_eq!(Version::parse(text.as_bytes()), None, "{text}");
         }

@@ -2,6 +2,8 @@
 //!
 //! What the pages say in detail is tested beside their code.
 
+use std::time::Duration;
+
 use crate::support::{App, Launch, MASTER_KEY, Metrics, SHAPES};
 
 #[test]
@@ -52,4 +54,26 @@ fn requests_are_counted_by_their_core() {
             (requests.iter().sum::<f64>() == 11.0).then_some(())
         });
     }
+}
+
+#[test]
+fn clients_that_dawdle_do_not_keep_others_out_for_long() {
+    let server = Launch::cores(1).with_admin().start();
+    // As many as are served at once. Half of them send a byte now and then, half read nothing.
+    let mut dawdling: Vec<_> = (0..64).map(|_| server.connect_admin()).collect();
+    let (slow, deaf) = dawdling.split_at_mut(32);
+    let wanted = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2_000);
+    std::thread::scope(|scope| {
+        for client in deaf {
+            let wanted = &wanted;
+            scope.spawn(move || client.try_send(wanted));
+        }
+        for _ in 0..6 {
+            for client in slow.iter_mut() {
+                client.try_send(b"G");
+            }
+            std::thread::sleep(Duration::from_secs(2));
+        }
+    });
+    server.connect_admin().request("GET", "/livez", &[], b"").expect(200);
 }

@@ -96,6 +96,16 @@ impl Server {
         self.signal(Signal::INT);
     }
 
+    /// Stops it where it is: what is sent from now on waits in the kernel.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Ends it as a power cut does, and waits until it is gone.
     pub fn kill(&mut self) {
         self.child.kill().and_then(|()| self.child.wait()).expect("a child can be killed");

@@ -15,15 +15,22 @@ const LAYERS: &[Layer] = &[
     ("http", &["types"]),
     ("store", &["types"]),
     ("registry", &["types"]),
+    ("journal", &["types"]),
     ("metrics", &["types"]),
     ("shard", &["types", "store", "registry"]),
     ("api", &["types", "http", "store", "registry", "shard"]),
     ("mesh", &["types", "http", "store", "registry", "metrics", "shard", "api"]),
     ("admin", &["types", "http", "metrics"]),
-    ("runtime", &["types", "http", "store", "registry", "metrics", "shard", "api", "mesh", "admin"]),
+    (
+        "runtime",
+        &["types", "http", "store", "registry", "journal", "metrics", "shard", "api", "mesh", "admin"],
+    ),
     (
         "config",
-        &["types", "http", "store", "registry", "metrics", "shard", "api", "mesh", "admin", "runtime"],
+        &[
+            "types", "http", "store", "registry", "journal", "metrics", "shard", "api", "mesh", "admin",
+            "runtime",
+        ],
     ),
     ("logging", &["types"]),
 ];

@@ -99,6 +99,19 @@ fn old_data_under_the_newest_version_is_stale() {
 }
 
 #[test]
+fn an_old_version_is_stale_whatever_fields_came_with_it() {
+    let mut story = Story::new();
+    let write = story.begin(Act::Update);
+    assert_eq!(story.written(write, 11), Verdict::Right);
+    let old = Session { version: 1, named: true, ..Session::new(7, 60, true) };
+    let mut body = Vec::new();
+    old.content(&TERMS).blob.write(&mut body);
+    let read = story.begin(Act::Read);
+    let verdict = story.settle(read, 200, "ETag: \"10\"\r\nContent-Type: text/html\r\n", &body);
+    assert_wrong(verdict, Wrong::Stale { expected: 2, got: 1 });
+}
+
+#[test]
 fn a_version_that_nobody_wrote_is_wrong() {
     let mut story = Story::new();
     let read = story.begin(Act::Read);

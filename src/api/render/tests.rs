@@ -106,6 +106,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::Unanswered,
         Problem::Protocol(Refused::HeadTimeout),
         Problem::TransitFull,
+        Problem::AnswersFull,
         Problem::TooManyConnections,
         Problem::Internal,
     ];
@@ -245,6 +246,7 @@ fn a_problem_is_json_with_a_code_and_a_sentence() {
                 .all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
         );
         assert_eq!(problem(shown, &json()), answer, "problems have one form");
+        assert!(body(&answer).len() <= JSON_BYTES_USUAL, "{shown:?}");
     }
 }
 

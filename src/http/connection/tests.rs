@@ -292,7 +292,13 @@ fn bodies_are_refused_unless_their_framing_is_beyond_doubt() {
             LengthAndCoding,
             "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
         ),
+        (
+            "6.1",
+            LengthAndCoding,
+            "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+        ),
         ("6.1", CodingInHttp10, "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("6.1", CodingInHttp10, "PUT / HTTP/1.0\r\nTransfer-Encoding: gzip\r\n\r\n"),
         ("6.1", CodingUnknown, "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n"),
         ("6.1", CodingUnknown, "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
         ("6.1", CodingUnknown, "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n"),

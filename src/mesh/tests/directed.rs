@@ -335,7 +335,16 @@ fn a_head_request_gets_no_body_even_with_the_last_word() {
     let mut broken = story("\r\nTransfer-Encoding: chunked");
     broken.world.send(0, "zz\r\n");
     broken.run(0);
-    for (mut story, status) in [(unanswered, 503), (timed_out, 408), (broken, 400)] {
+    let mut unreadable = Story::of_cores(1);
+    unreadable.world.send(0, "HEAD /session/cart HTTP/1.1\r\n\r\n");
+    unreadable.run(0);
+    let mut unfinished = Story::of_cores(1);
+    unfinished.world.send(0, "HEAD /session/cart HTT");
+    unfinished.world.settle();
+    unfinished.world.time_out(0);
+    unfinished.run(0);
+    let stories = [(unanswered, 503), (timed_out, 408), (broken, 400), (unreadable, 400), (unfinished, 408)];
+    for (mut story, status) in stories {
         let bytes = story.world.take_received(0);
         let mut rest = bytes.as_slice();
         let answer = Answer::take(&mut rest, true);
@@ -568,6 +577,49 @@ fn too_many_large_bodies_on_their_way_are_refused_and_hold_nothing() {
     assert_eq!((answers[0].status, answers[0].code().as_str()), (503, "too_many_bodies"));
     assert!(answers[0].closes() && story.is_closed(second));
     assert_eq!(statuses(&story.exchange(0, rest)), [201]);
+    assert_eq!(story.world.transit.taken(), ByteCount::ZERO);
+}
+
+#[test]
+fn large_answers_that_nobody_reads_have_a_budget_and_give_it_back() {
+    let transit = ByteCount::new(250_000);
+    let mut story = Story::new(Shape { transit, ..Shape::of_cores(2) });
+    for owner in [0, 1] {
+        let id = story.session_on(owner, &"x".repeat(90_000));
+        let get = story.get(&id);
+        let links: Vec<usize> = (0..3).map(|_| story.world.connect(0)).collect();
+        for link in &links {
+            story.world.send(*link, get.clone());
+            while !story.is_closed(*link) && story.world.links[*link].stage != Stage::Writing {
+                if !story.world.step(*link) {
+                    story.deliver_to(&[0, 1]);
+                }
+            }
+            assert!(story.world.transit.taken() <= transit, "owner {owner}");
+        }
+        let held: usize = links.iter().map(|link| story.world.links[*link].conversation.output().len()).sum();
+        assert!(held < 250_000, "{held} bytes wait, owner {owner}");
+        story.world.settle();
+        for (place, link) in links.iter().enumerate() {
+            let answers = Answer::all(&story.world.take_received(*link));
+            let expected = if place < 2 { (200, "") } else { (503, "too_many_answers") };
+            assert_eq!((answers[0].status, answers[0].code().as_str()), expected, "owner {owner}");
+            assert_eq!((answers.len(), story.is_closed(*link)), (1, place == 2), "owner {owner}");
+        }
+        assert_eq!(story.world.transit.taken(), ByteCount::ZERO, "owner {owner}");
+    }
+}
+
+#[test]
+fn small_answers_behind_a_large_one_are_written_at_once_where_the_budget_ends() {
+    let mut story = Story::new(Shape { transit: ByteCount::new(91_000), ..Shape::of_cores(1) });
+    let id = story.session_on(0, &"x".repeat(90_000));
+    let small = story.session_on(0, "small");
+    let pipeline = [story.get(&id), story.post(&small, "a"), story.post(&small, "b"), story.get(&small)];
+    let answers = story.exchange(0, &pipeline.concat());
+    assert_eq!(statuses(&answers), [200; 4]);
+    assert_eq!(texts(&answers)[3], "b");
+    assert!(!story.is_closed(0));
     assert_eq!(story.world.transit.taken(), ByteCount::ZERO);
 }
 

@@ -222,11 +222,16 @@ impl World {
 
     /// Opens a connection to this core.
     pub(super) fn connect(&mut self, core: usize) -> usize {
-        let caller = Caller { is_loopback: false };
-        let conversation = Conversation::new(&self.cores[core].node, Limits::default(), caller);
+        let conversation = self.new_conversation(core);
         let (stage, unread) = (Stage::Ready, VecDeque::new());
         self.links.push(Link { core, conversation, stage, received: Vec::new(), unread, read_bytes: 0 });
         self.links.len() - 1
+    }
+
+    /// A conversation on this core; a closed one makes place for it and gives back what it held.
+    fn new_conversation(&self, core: usize) -> Conversation {
+        let caller = Caller { is_loopback: false };
+        Conversation::new(&self.cores[core].node, Limits::default(), caller)
     }
 
     /// The client sends a piece.
@@ -384,6 +389,7 @@ impl World {
             Next::Ask(owner, parcel) => return self.ask(link, owner, parcel),
             Next::Close { linger } => {
                 self.write(link);
+                self.links[link].conversation = self.new_conversation(core);
                 self.events.push_back(Event::Closed { link });
                 Stage::Closed { linger }
             }
@@ -416,7 +422,7 @@ impl World {
 
     fn ask(&mut self, link: usize, owner: ShardId, mut parcel: Parcel) {
         let core = self.links[link].core;
-        let Core { node, pending, .. } = &mut self.cores[core];
+        let node = &self.cores[core].node;
         assert_eq!(parcel.sender(), node.here());
         if let Parcel::Sessions(frame) = &parcel {
             assert!(frame.has_more() && frame.output.is_empty());
@@ -462,6 +468,10 @@ impl World {
                 let bytes =
                     self.appended(link, |node, conversation| conversation.take_answer(node, parcel)).1;
                 match made {
+                    // There was no room to hold what was made.
+                    Some(made) if made.len() > bytes.len() && bytes.starts_with(b"HTTP/1.1 503 ") => {
+                        self.events.push_back(Event::GaveUp { link, bytes });
+                    }
                     Some(made) => assert_eq!(made, bytes, "answers come home as they were made"),
                     None => {
                         let at = self.cores[core].node.now();

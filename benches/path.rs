@@ -1,0 +1,124 @@
+//! What a request costs beside its sockets: judged alone, and from bytes in to bytes out.
+//!
+//! `cargo bench --bench path`; with `--test` over 10,000 sessions instead of a million.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use seshun::api::{Caller, Judge};
+use seshun::http::{Connection, Event, Limits};
+use seshun::registry::{Authority, KeyAction, KeyOperation, Replica};
+use seshun::types::{ApiKey, BucketName};
+
+#[path = "path/bed.rs"]
+mod bed;
+
+use bed::{Bed, DATA_BYTES, ID_LEN};
+
+/// Requests that a pipelining client sends at once.
+const PIPELINED: usize = 16;
+/// So few sessions that they stay in a core's cache.
+const SESSIONS_IN_CACHE: usize = 100;
+/// Where ids stand in a request's path.
+const ID_PLACE: &str = "/session/cart/";
+
+fn sessions() -> usize {
+    if std::env::args().any(|argument| argument == "--test") { 10_000 } else { 1_000_000 }
+}
+
+/// Requests of one kind to one session after the other, in an order that no cache foresees.
+struct Requests {
+    text: Vec<u8>,
+    /// Where each request's id stands in `text`.
+    places: Vec<usize>,
+    ids: Vec<[u8; ID_LEN]>,
+    turn: u64,
+}
+
+impl Requests {
+    fn new(request: &[u8], count: usize, ids: Vec<[u8; ID_LEN]>) -> Self {
+        let start = request.windows(ID_PLACE.len()).position(|part| part == ID_PLACE.as_bytes());
+        let start = start.expect("the path names a session") + ID_PLACE.len();
+        let places = (0..count).map(|number| start + number * request.len()).collect();
+        Self { text: request.repeat(count), places, ids, turn: 0 }
+    }
+
+    /// The next requests, each to another session.
+    fn next(&mut self) -> &[u8] {
+        for place in &self.places {
+            self.turn =
+                self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let chosen = (u128::from(self.turn) * self.ids.len() as u128) >> 64;
+            self.text[*place..place + ID_LEN].copy_from_slice(&self.ids[chosen as usize]);
+        }
+        &self.text
+    }
+}
+
+fn judging(c: &mut Criterion) {
+    let bucket = BucketName::parse(b"cart").expect("a bucket's name");
+    let (mut authority, mut replica) = (Authority::new(0), Replica::new(&[7; 32]));
+    authority.receive(&mut replica, KeyOperation { bucket, action: KeyAction::Make([1; 32]) }, ());
+    let settings = bed::settings();
+    let judge = Judge { settings: &settings, replica: &replica, is_draining: false };
+    let mut connection = Connection::new(Limits::default());
+    let key = ApiKey::from_random(&[1; 32]);
+    let head = format!(
+        "GET /session/cart/0191d6b2-7e2a-4c3d-9f10-0a1b2c3d4e5f HTTP/1.1\r\nHost: seshun.internal:8385\r\n\
+         User-Agent: axios/1.7.9\r\nAccept: application/json, text/plain, */*\r\nX-Session-Key: {}\r\n\r\n",
+        key.expose()
+    );
+    connection.receive(head.as_bytes());
+    assert_eq!(connection.poll(), Event::Head);
+    let (caller, mut content_type) = (Caller { is_loopback: true }, Vec::new());
+    let mut group = c.benchmark_group("judge");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("route_and_key", |b| {
+        b.iter(|| judge.judge(&black_box(connection.head()), caller, &mut content_type).is_ok());
+    });
+    group.finish();
+}
+
+/// Measures requests of a connection to the first node, about any of these sessions.
+fn exchange(c: &mut Criterion, name: &str, bed: &mut Bed, mut requests: Requests) {
+    let (mut link, mut received) = (bed.connect(0), Vec::new());
+    let mut group = c.benchmark_group("path");
+    group.throughput(Throughput::Elements(requests.places.len() as u64));
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            received.clear();
+            bed.exchange(&mut link, requests.next(), &mut received);
+            assert!(received.starts_with(b"HTTP/1.1 200"));
+        });
+    });
+    group.finish();
+}
+
+/// A request to a session whose id is yet to be written.
+fn template(bed: &Bed, method: &str, data_bytes: usize) -> Vec<u8> {
+    bed.request(method, &format!("{ID_PLACE}{}", "0".repeat(ID_LEN)), data_bytes)
+}
+
+fn local(c: &mut Criterion) {
+    let mut bed = Bed::new(1);
+    let ids = bed.fill(0, sessions());
+    let (get, post) = (template(&bed, "GET", 0), template(&bed, "POST", DATA_BYTES));
+    exchange(c, "get", &mut bed, Requests::new(&get, 1, ids.clone()));
+    exchange(c, "get_pipelined", &mut bed, Requests::new(&get, PIPELINED, ids.clone()));
+    exchange(c, "post", &mut bed, Requests::new(&post, 1, ids.clone()));
+    // The same without the misses of the caches: what the code itself costs.
+    let few = ids[..SESSIONS_IN_CACHE].to_vec();
+    exchange(c, "get_in_cache", &mut bed, Requests::new(&get, 1, few.clone()));
+    exchange(c, "post_in_cache", &mut bed, Requests::new(&post, 1, few));
+}
+
+fn forwarded(c: &mut Criterion) {
+    let mut bed = Bed::new(2);
+    let ids = bed.fill(1, SESSIONS_IN_CACHE);
+    let get = template(&bed, "GET", 0);
+    exchange(c, "forwarded_get_in_cache", &mut bed, Requests::new(&get, 1, ids.clone()));
+    exchange(c, "forwarded_get_pipelined_in_cache", &mut bed, Requests::new(&get, PIPELINED, ids));
+}
+
+criterion_group!(benches, judging, local, forwarded);
+criterion_main!(benches);

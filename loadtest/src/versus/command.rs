@@ -1,0 +1,84 @@
+//! The comparison as a command: flags in, a table and an exit code out.
+//!
+//! 0 if all contenders answered right, 1 if one failed, 2 if nothing could be measured. The
+//! line of progress is for terminals; the table and the JSON are whole or not written at all.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::args::JsonTarget;
+use crate::versus::args::{Command, VersusArgs};
+use crate::versus::contender::Who;
+use crate::versus::figures::Comparison;
+use crate::versus::{compare, serve_floor};
+
+/// Does what was asked for until `stopped` is set; gives the exit code, or why there is none.
+pub fn run(command: &Command, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
+    match command {
+        Command::Versus(args) => run_versus(args, stopped),
+        Command::VersusFloor(args) => serve_floor(args).map(|()| 0).map_err(|error| error.to_string()),
+    }
+}
+
+fn run_versus(args: &VersusArgs, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
+    let seen = io::stderr().is_terminal();
+    let tell = |who: Who, number: u32| {
+        if seen {
+            // A line of progress that cannot be written is no loss.
+            let _ = write!(io::stderr(), "\rround {} of {}: {:<10}\r", number + 1, args.rounds, who.name());
+        }
+    };
+    let line = command_line(std::env::args().skip(1));
+    let found = compare(args, line, stopped, tell).map_err(|error| error.to_string())?;
+    print(&found, args.json.as_ref()).map_err(|error| format!("cannot write the report: {error}"))?;
+    Ok(found.exit_code())
+}
+
+/// The command as it would be typed again, the program by its name alone.
+fn command_line(flags: impl Iterator<Item = String>) -> String {
+    let quoted = flags.map(|flag| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,/:+%".contains(c);
+        if !flag.is_empty() && flag.chars().all(is_plain) {
+            flag
+        } else {
+            format!("'{}'", flag.replace('\'', r"'\''"))
+        }
+    });
+    std::iter::once("loadtest".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn print(found: &Comparison, json: Option<&JsonTarget>) -> io::Result<()> {
+    let (mut text, mut object) = (Vec::new(), Vec::new());
+    found.write_text(&mut text)?;
+    found.write_json(&mut object)?;
+    match json {
+        None => io::stdout().write_all(&text),
+        Some(JsonTarget::Stdout) => {
+            io::stderr().write_all(&text)?;
+            io::stdout().write_all(&object)
+        }
+        Some(JsonTarget::File(path)) => {
+            io::stdout().write_all(&text)?;
+            File::create(path)?.write_all(&object)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_can_be_typed_again() {
+        let table: [(&[&str], &str); 3] = [
+            (&["versus", "--only", "raw,redis"], "loadtest versus --only raw,redis"),
+            (&["versus", "--flag", "redis="], "loadtest versus --flag redis="),
+            (&["a b", "", "it's"], r"loadtest 'a b' '' 'it'\''s'"),
+        ];
+        for (flags, expected) in table {
+            assert_eq!(command_line(flags.iter().map(|&flag| flag.to_owned())), expected);
+        }
+    }
+}

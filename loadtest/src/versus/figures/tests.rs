@@ -1,0 +1,161 @@
+//! Spreads, ratios and what people and scripts are told, all of figures made up here.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::*;
+
+fn measured(answers: u64, server_ms: u64) -> Measured {
+    let mut latencies = Histogram::new(3).unwrap();
+    latencies.record_n(200_000, answers).unwrap();
+    Measured {
+        elapsed: Duration::from_secs(2),
+        latencies,
+        server: Duration::from_millis(server_ms),
+        load: Duration::from_secs(1),
+    }
+}
+
+fn row(name: &'static str, server_ms: &[u64]) -> Row {
+    let rounds = (0..).zip(server_ms).filter_map(|(number, &ms)| Round::new(number, &measured(1000, ms)));
+    Row {
+        name,
+        version: "1.0".to_owned(),
+        note: "a note",
+        flags: Vec::new(),
+        failed: None,
+        cpu_us: None,
+        ratio: None,
+        per_s: None,
+        rounds: rounds.collect(),
+    }
+}
+
+fn comparison(rows: Vec<Row>) -> Comparison {
+    let machine = Machine {
+        cpu: "A CPU".to_owned(),
+        cpus: 2,
+        kernel: "6.1".to_owned(),
+        server_cpu: Some(0),
+        load_cpu: None,
+        driver: "epoll",
+        debug_build: false,
+    };
+    let config = Config {
+        rounds: 3,
+        round_duration_s: 2.0,
+        connections: 64,
+        sessions: 100,
+        size_bytes: 1024,
+        mix: "read=1".parse().unwrap(),
+    };
+    Comparison::new("loadtest versus".to_owned(), machine, config, rows)
+}
+
+fn text(comparison: &Comparison) -> String {
+    let mut out = Vec::new();
+    comparison.write_text(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_spread_has_the_middle_of_its_values() {
+    let table: [(&[f64], Option<[f64; 3]>); 4] = [
+        (&[], None),
+        (&[4.0], Some([4.0, 4.0, 4.0])),
+        (&[9.0, 1.0, 2.0], Some([2.0, 1.0, 9.0])),
+        (&[4.0, 1.0, 2.0, 9.0], Some([3.0, 1.0, 9.0])),
+    ];
+    for (values, expected) in table {
+        let spread = Spread::of(values.iter().copied()).map(|spread| [spread.median, spread.min, spread.max]);
+        assert_eq!(spread, expected, "{values:?}");
+    }
+}
+
+#[test]
+fn a_turn_gives_time_a_request_and_answers_a_second() {
+    let round = Round::new(4, &measured(1000, 5)).unwrap();
+    assert_eq!((round.number, round.answers, round.ratio), (4, 1000, None));
+    assert!((round.cpu_us - 5.0).abs() < 1e-9 && (round.per_s - 500.0).abs() < 1e-9, "{round:?}");
+    assert!((round.p50_us - 200.0).abs() < 1.0 && (round.load_busy - 0.5).abs() < 1e-9, "{round:?}");
+    assert_eq!(Round::new(0, &measured(0, 5)), None, "no answers have no figures");
+}
+
+#[test]
+fn ratios_are_taken_within_a_round() {
+    let mut late = row("seshun", &[99, 6, 12]);
+    late.rounds.remove(0);
+    let compared = comparison(vec![row("raw", &[5, 4, 6]), late, row("redis", &[10, 8, 12])]);
+    let ratios =
+        |index: usize| compared.rows[index].ratio.map(|spread| [spread.median, spread.min, spread.max]);
+    assert_eq!(ratios(0), Some([1.0, 1.0, 1.0]));
+    assert_eq!(ratios(1), Some([1.75, 1.5, 2.0]), "the round that it missed does not count");
+    assert_eq!(ratios(2), Some([2.0, 2.0, 2.0]));
+    assert_eq!((compared.rounds, compared.exit_code()), (2, 0));
+}
+
+#[test]
+fn without_the_raw_loop_there_are_figures_and_no_ratios() {
+    let compared = comparison(vec![row("seshun", &[5])]);
+    assert_eq!(compared.rows[0].ratio, None);
+    assert!(text(&compared).contains("\nseshun     1.0         5.00  -  "), "{}", text(&compared));
+}
+
+#[test]
+fn the_text_names_the_command_the_machine_and_who_is_missing() {
+    let mut compared = comparison(vec![row("raw", &[5, 4, 6]), row("seshun", &[10, 10, 9])]);
+    compared.skipped = vec![Skipped { name: "memcached", reason: "not installed".to_owned(), failed: false }];
+    let text = text(&compared);
+    for part in [
+        "$ loadtest versus\n",
+        "2 x A CPU, Linux 6.1; servers on CPU 0, load unpinned by epoll\n",
+        "3 rounds of 2 s, 64 connections, 1024 bytes, read=1,update=0,create=0,delete=0;",
+        "2.00 (1.50 to 2.50)",
+        "\nmemcached: takes no part: not installed\n",
+    ] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    assert_eq!(compared.exit_code(), 0, "what is not installed is no failure");
+}
+
+#[test]
+fn cpus_that_neither_side_kept_busy_are_told() {
+    // The load is on its CPU for half of each turn.
+    let table = [(&[200, 300, 1900][..], true), (&[200, 1700, 1900], false), (&[], false)];
+    for (server_ms, disturbed) in table {
+        let compared = comparison(vec![row("raw", server_ms)]);
+        assert_eq!(compared.disturbed, disturbed, "{server_ms:?}");
+        assert_eq!(text(&compared).contains("\nother programs used these CPUs"), disturbed);
+    }
+}
+
+#[test]
+fn failures_and_nothing_measured_show_in_the_exit_code() {
+    let mut failed = row("redis", &[5]);
+    failed.failed = Some("it stopped answering".to_owned());
+    let compared = comparison(vec![row("raw", &[5, 5]), failed]);
+    assert_eq!((compared.exit_code(), compared.rounds), (1, 2));
+    assert!(text(&compared).ends_with("redis: FAILED: it stopped answering\n"), "{}", text(&compared));
+    assert_eq!(comparison(Vec::new()).exit_code(), 2);
+    let mut absent = comparison(vec![row("raw", &[5])]);
+    absent.skipped = vec![Skipped { name: "nginx", reason: "bad flag".to_owned(), failed: true }];
+    assert_eq!(absent.exit_code(), 1);
+    assert!(text(&comparison(vec![row("nginx", &[])])).contains("nginx      1.0            -\n"));
+}
+
+#[test]
+fn the_json_has_every_rounds_figures() {
+    let mut out = Vec::new();
+    comparison(vec![row("raw", &[5, 4])]).write_json(&mut out).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((&json["format"], &json["rows"][0]["rounds"][1]["ratio"]), (&1.into(), &1.0.into()));
+    assert_eq!(json["machine"]["load_cpu"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_cpuinfo_names_and_counts_its_cpus() {
+    let text = "processor\t: 0\nmodel name\t: AMD: one\n\nprocessor\t: 1\nmodel name\t: AMD: one\n";
+    assert_eq!(cpus_in(text), ("AMD: one".to_owned(), 2));
+    assert_eq!(cpus_in("Processor: x\n"), ("CPU".to_owned(), 0));
+}

@@ -1,0 +1,75 @@
+//! The comparison as it is run: with the raw loop alone, so that nothing need be installed.
+
+use std::process::{Command, Output};
+
+/// A comparison that takes well below a second.
+fn versus(flags: &[&str]) -> Output {
+    let fixed = ["versus", "--rounds", "2", "--round-duration", "50ms", "--connections", "4"];
+    Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(fixed)
+        .args(["--sessions", "5"])
+        .args(flags)
+        .output()
+        .expect("the command starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_raw_loop_alone_gives_a_table_and_exit_code_0() {
+    let output = versus(&["--only", "raw"]);
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}{}", text(&output.stderr));
+    assert!(printed.starts_with("$ loadtest versus --rounds 2 --round-duration 50ms"), "{printed}");
+    assert!(printed.contains("2 rounds of 0.05 s") && printed.contains("1.00 (1.00 to 1.00)"), "{printed}");
+    assert!(output.stderr.is_empty(), "progress is for terminals only");
+}
+
+#[test]
+fn the_json_has_figures_of_every_round() {
+    let output = versus(&["--only", "raw", "--json", "-", "--size", "100kb", "--mix", "read=1,update=1"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let rounds = json["rows"][0]["rounds"].as_array().expect("there are rounds");
+    assert_eq!((rounds.len(), &json["config"]["size_bytes"]), (2, &102_400.into()));
+    for round in rounds {
+        assert!(round["answers"].as_u64() > Some(0) && round["cpu_us"].as_f64() > Some(0.0), "{round}");
+    }
+    assert!(said.contains("\nraw: "), "the text goes to standard error: {said}");
+}
+
+#[test]
+fn a_contender_that_does_not_start_is_named_and_the_others_go_on() {
+    let output = versus(&["--only", "raw,redis", "--program", "redis=/bin/false"]);
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("redis: takes no part: cannot start") || printed.contains("does not listen"));
+    assert!(printed.contains("1.00 (1.00 to 1.00)"), "{printed}");
+}
+
+#[test]
+fn without_anybody_to_compare_it_gives_exit_code_2() {
+    let output = versus(&["--only", "nginx", "--program", "nginx=/nowhere/nginx"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("nobody takes part: nginx: cannot start"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_refused_with_the_names_that_can() {
+    let output = versus(&["--only", "apache"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("memcached"), "{}", text(&output.stderr));
+}
+
+/// Every contender that is installed, for one short round each.
+#[test]
+fn whoever_is_installed_answers_right() {
+    let output = versus(&["--only", "nginx,redis,memcached,raw"]);
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}{}", text(&output.stderr));
+    assert!(!printed.contains("FAILED"), "{printed}");
+}

@@ -1,0 +1,206 @@
+//! What a core holds of the journal: room, records of this turn, and how far the log is.
+//!
+//! In each turn the core reserves room before it applies a change, logs the change, and at
+//! the turn's end hands over what was logged. It then waits, without blocking, until the
+//! sequences that its answers depend on have reached their level. Sequences, epochs and
+//! levels are this handle's business; the core only keeps what [`CoreJournal::log`] returns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use super::log::{Buffer, SyncPolicy};
+use super::progress::{Level, Progress};
+use super::record::{Entry, Origin, Record, encode};
+use super::room::{Need, NoRoom, Room};
+use super::units::{SegmentNumber, Sequence};
+use crate::types::{BootEpoch, ByteCount, ShardId};
+
+/// A turn that has logged so much hands it over before its end, in bytes.
+const BUFFER_LEN_MAX: usize = 1024 * 1024;
+/// The most that is allocated in advance for a turn's records, in bytes.
+const BUFFER_CAPACITY_MAX: usize = 64 * 1024;
+
+/// What cores and threads share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) progress: Progress,
+    pub(super) room: Room,
+    /// By shard: what its live sessions take, in bytes of records.
+    live_bytes: Box<[AtomicU64]>,
+    /// How many want nothing to be unlinked.
+    holds: AtomicUsize,
+    /// The last sync of a shutdown has covered everything.
+    is_settled: AtomicBool,
+}
+
+impl Shared {
+    /// Until the shards have said what lives in them, each is taken to have its part of `live`.
+    pub(super) fn new(progress: Progress, room: Room, live: ByteCount) -> Self {
+        let share = live.as_u64() / progress.shard_count() as u64;
+        let live_bytes = (0..progress.shard_count()).map(|_| AtomicU64::new(share)).collect();
+        Self { progress, room, live_bytes, holds: AtomicUsize::new(0), is_settled: AtomicBool::new(false) }
+    }
+
+    pub(super) fn live(&self) -> ByteCount {
+        self.live_bytes.iter().map(|bytes| ByteCount::new(bytes.load(Ordering::Relaxed))).sum()
+    }
+
+    pub(super) fn hold(&self) {
+        self.holds.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn release_hold(&self) {
+        let before = self.holds.fetch_sub(1, Ordering::SeqCst);
+        debug_assert!(before > 0, "only a hold is released");
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.holds.load(Ordering::SeqCst) > 0
+    }
+
+    pub(super) fn settle(&self) {
+        self.is_settled.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Acquire)
+    }
+}
+
+/// A core's side of the journal. Stays on its core.
+#[derive(Debug)]
+pub struct CoreJournal {
+    shard: ShardId,
+    epoch: BootEpoch,
+    policy: SyncPolicy,
+    shared: Arc<Shared>,
+    lane: Sender<Buffer>,
+    /// What was logged and not handed over; of this shard.
+    pending: Buffer,
+    /// Room that was reserved and not used since the last hand-over, in bytes.
+    reserved_bytes: u64,
+}
+
+impl CoreJournal {
+    pub(super) fn new(
+        shard: ShardId,
+        epoch: BootEpoch,
+        policy: SyncPolicy,
+        shared: Arc<Shared>,
+        lane: Sender<Buffer>,
+    ) -> Self {
+        let pending = empty_buffer(shard, Sequence::NONE, 0);
+        Self { shard, epoch, policy, shared, lane, pending, reserved_bytes: 0 }
+    }
+
+    /// The number of this start, for versions.
+    pub const fn epoch(&self) -> BootEpoch {
+        self.epoch
+    }
+
+    /// Reserves room for a record of this many bytes, or changes nothing. Lasts until the
+    /// turn's end; what is not used by then goes back.
+    pub fn reserve(&mut self, need: Need, bytes: ByteCount) -> Result<(), NoRoom> {
+        self.shared.room.take(need, bytes)?;
+        self.reserved_bytes += bytes.as_u64();
+        Ok(())
+    }
+
+    /// The level that the answer to a change must wait for. Removals and changes of keys are
+    /// promised to outlive a power loss.
+    pub const fn level_of(&self, entry: &Entry<'_>) -> Level {
+        match (self.policy, entry) {
+            (SyncPolicy::Always, _) => Level::Synced,
+            (_, Entry::Delete(_) | Entry::Key { .. } | Entry::KeyDelete { .. }) => Level::Synced,
+            _ => Level::Written,
+        }
+    }
+
+    /// Logs an entry and returns its sequence, which [`CoreJournal::reached`] will reach. Room
+    /// should have been reserved; an entry that cannot be refused takes it all the same.
+    pub fn log(&mut self, entry: Entry<'_>) -> Sequence {
+        let level = self.level_of(&entry);
+        let sequence = self.pending.last.next();
+        let origin = Origin { epoch: self.epoch, shard: self.shard, sequence };
+        let len = encode(&mut self.pending.bytes, &Record { origin, entry }) as u64;
+        self.use_room(len);
+        self.pending.last = sequence;
+        self.pending.needs_sync |= level == Level::Synced;
+        if self.pending.bytes.len() >= BUFFER_LEN_MAX {
+            self.send_pending();
+        }
+        sequence
+    }
+
+    /// Reports that everything of this shard that lives has been logged above `below`.
+    pub fn report_copied(&mut self, below: SegmentNumber) {
+        self.pending.copied_below = Some(below);
+    }
+
+    /// At the turn's end: hands over what was logged, gives back the room that was not used.
+    /// False where the lane is full: the core must call again, and will be woken to.
+    pub fn hand_over(&mut self) -> bool {
+        let unused = std::mem::take(&mut self.reserved_bytes);
+        if unused > 0 {
+            self.shared.room.give_back(ByteCount::new(unused));
+        }
+        if self.send_pending() {
+            return true;
+        }
+        // The lane is full of what will be written: that wakes this core. Unless it was just
+        // now, which the second attempt finds out.
+        self.announce(Level::Written);
+        self.send_pending()
+    }
+
+    /// How far `shard` has come. What [`CoreJournal::log`] returned there is reached with it.
+    pub fn reached(&self, shard: ShardId, level: Level) -> Sequence {
+        self.shared.progress.reached(shard, level)
+    }
+
+    /// Before this core sleeps with answers that wait for `level`; see [`Progress::announce`].
+    pub fn announce(&self, level: Level) {
+        self.shared.progress.announce(self.shard, level);
+    }
+
+    /// The journal's progress: its condition, segment, cut.
+    pub fn progress(&self) -> &Progress {
+        &self.shared.progress
+    }
+
+    /// Says what this shard's live sessions take, in bytes of records.
+    pub fn set_live(&self, live: ByteCount) {
+        self.shared.live_bytes[self.shard.index()].store(live.as_u64(), Ordering::Relaxed);
+    }
+
+    fn use_room(&mut self, bytes: u64) {
+        let missing = bytes.saturating_sub(self.reserved_bytes);
+        if missing > 0 {
+            self.shared.room.take_anyway(ByteCount::new(missing));
+        }
+        self.reserved_bytes -= bytes - missing;
+    }
+
+    /// True where nothing is left to be handed over.
+    fn send_pending(&mut self) -> bool {
+        if self.pending.bytes.is_empty() && self.pending.copied_below.is_none() {
+            return true;
+        }
+        let capacity = self.pending.bytes.len().min(BUFFER_CAPACITY_MAX);
+        let next = empty_buffer(self.shard, self.pending.last, capacity);
+        match self.lane.try_send(std::mem::replace(&mut self.pending, next)) {
+            // Without its thread the journal is at its end: nothing is reached any more.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => true,
+            Err(TrySendError::Full(buffer)) => {
+                self.pending = buffer;
+                false
+            }
+        }
+    }
+}
+
+fn empty_buffer(shard: ShardId, last: Sequence, capacity: usize) -> Buffer {
+    Buffer { shard, bytes: Vec::with_capacity(capacity), last, needs_sync: false, copied_below: None }
+}

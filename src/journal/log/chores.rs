@@ -1,0 +1,226 @@
+//! Jobs: what blocks for long and may run on another thread while the log goes on writing.
+//!
+//! A sync covers what was written when the job was made and nothing later, whenever it runs.
+//! At most one sync and one other job are out at a time. A failed sync is never tried again
+//! on the same records.
+
+use super::parts::PartKind;
+use super::place::{Segment, create_file};
+use super::*;
+
+/// How long a failed chore is left alone.
+const CHORE_PAUSE: Millis = Millis::from_secs(1);
+
+/// What a sync makes durable.
+#[derive(Clone, Debug)]
+pub struct Covers {
+    /// Everything below this.
+    pub position: Position,
+    /// Each shard's newest sequence below it.
+    pub sequences: Box<[Sequence]>,
+    placed_bytes: u64,
+    /// How many files of [`Log::unsynced`] it took.
+    files: usize,
+}
+
+/// Something that blocks.
+#[derive(Debug)]
+pub enum Job<File> {
+    /// Sync these segments, oldest first.
+    Sync {
+        /// The segments.
+        files: Vec<File>,
+        /// What is durable then.
+        covers: Covers,
+    },
+    /// Make a segment for later.
+    Prepare {
+        /// Its number.
+        number: SegmentNumber,
+        /// Its length.
+        len: ByteCount,
+    },
+    /// Remove a segment that a synced checkpoint covers.
+    Unlink(SegmentNumber),
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub enum JobResult<File> {
+    /// A sync has ended.
+    Synced(Result<Covers, StorageError>),
+    /// A segment was made, of this number and length.
+    Prepared(Result<(SegmentNumber, ByteCount, File), StorageError>),
+    /// A segment was removed.
+    Unlinked(Result<SegmentNumber, StorageError>),
+}
+
+impl<File: Clone> Job<File> {
+    /// Whether it is a sync, for which somebody may be waiting.
+    pub const fn is_sync(&self) -> bool {
+        matches!(self, Self::Sync { .. })
+    }
+
+    /// Does it. Blocks.
+    pub fn run<S: Storage<File = File>>(self, storage: &S) -> JobResult<File> {
+        match self {
+            Self::Sync { files, covers } => {
+                JobResult::Synced(files.iter().try_for_each(|file| storage.sync(file)).map(|()| covers))
+            }
+            Self::Prepare { number, len } => {
+                JobResult::Prepared(create_file(storage, number, len).map(|file| (number, len, file)))
+            }
+            Self::Unlink(number) => JobResult::Unlinked(storage.unlink(number).map(|()| number)),
+        }
+    }
+}
+
+impl<S: Storage> Log<S> {
+    /// The next job to be run, if one is due by now.
+    pub fn poll_job(&mut self, now: Now) -> Option<Job<S::File>> {
+        if self.is_poisoned() {
+            return None;
+        }
+        if !self.is_sync_running && self.sync_due().is_some_and(|due| due <= now.moment) {
+            return Some(self.sync_job());
+        }
+        if now.moment < self.chores_pause_until || !self.has_chore() {
+            return None;
+        }
+        if self.wants_spare() {
+            let number = self.take_number().ok()?;
+            self.is_chore_running = true;
+            return Some(Job::Prepare { number, len: ByteCount::new(self.segment_len) });
+        }
+        let number = *self.condemned.front()?;
+        self.is_chore_running = true;
+        Some(Job::Unlink(number))
+    }
+
+    /// Takes what came of a job.
+    pub fn finish_job(&mut self, result: JobResult<S::File>, now: Now) {
+        match result {
+            JobResult::Synced(result) => {
+                debug_assert!(self.is_sync_running);
+                self.is_sync_running = false;
+                self.last_sync_end = now.moment;
+                match result {
+                    _ if self.is_poisoned() => {}
+                    Ok(covers) => self.synced_up_to(&covers),
+                    Err(error) => self.sync_failed(&error, now.moment),
+                }
+            }
+            JobResult::Prepared(result) => match result {
+                Ok((number, len, file)) => {
+                    let salt = (self.draw_salt)();
+                    self.add_spare(Segment::new(number, file, len.as_u64(), salt));
+                }
+                Err(error) => self.chore_failed(&error, now.moment),
+            },
+            JobResult::Unlinked(result) => match result {
+                Ok(number) => {
+                    self.is_chore_running = false;
+                    self.condemned.retain(|condemned| *condemned != number);
+                    self.is_short = false;
+                }
+                Err(error) => self.chore_failed(&error, now.moment),
+            },
+        }
+        self.consider_cleaning(now);
+        if !self.is_poisoned() {
+            self.place_or_mend(now.moment);
+        }
+    }
+
+    /// When a sync should begin, if nothing more comes.
+    pub(super) fn sync_due(&self) -> Option<Moment> {
+        if self.kept.is_empty() {
+            return None;
+        }
+        let asked = self.is_sync_wanted.then(|| self.last_sync_end.after(SYNC_GAP));
+        let full = (self.kept_bytes >= BACKLOG_SYNC.as_u64()).then_some(self.last_sync_end);
+        let delay = match self.policy {
+            SyncPolicy::Always => Millis::ZERO,
+            SyncPolicy::EverySecond => SYNC_DELAY_MAX,
+        };
+        let idle = self.dirty_since.map(|since| since.after(delay));
+        [asked, full, idle].into_iter().flatten().min()
+    }
+
+    fn sync_job(&mut self) -> Job<S::File> {
+        let mut files = self.unsynced.clone();
+        let covers = Covers {
+            position: self.current.position(),
+            sequences: self.written.clone(),
+            placed_bytes: self.placed_bytes,
+            files: files.len(),
+        };
+        files.push(self.current.file.clone());
+        self.is_sync_running = true;
+        self.is_sync_wanted = false;
+        self.dirty_since = None;
+        Job::Sync { files, covers }
+    }
+
+    /// Syncs what is written, on this thread: for a start, before which nothing runs.
+    pub(super) fn sync_inline(&mut self, now: Now) -> Result<(), StorageError> {
+        let job = self.sync_job();
+        self.is_sync_running = false;
+        self.last_sync_end = now.moment;
+        if let JobResult::Synced(result) = job.run(&self.storage) {
+            self.synced_up_to(&result?);
+        }
+        Ok(())
+    }
+
+    fn synced_up_to(&mut self, covers: &Covers) {
+        debug_assert!(covers.position >= self.synced_at, "syncs end in the order they began");
+        self.synced_at = covers.position;
+        self.synced_bytes = covers.placed_bytes;
+        self.unsynced.drain(..covers.files);
+        self.is_mending = false;
+        self.synced.copy_from_slice(&covers.sequences);
+        while let Some(part) =
+            self.kept.pop_front_if(|part| part.end.is_some_and(|end| end <= covers.position))
+        {
+            self.kept_bytes -= part.len();
+            if part.kind != PartKind::SyncMark {
+                self.unmarked_sync = Some(covers.position);
+            }
+        }
+        debug_assert!(self.synced_bytes <= self.placed_bytes);
+    }
+
+    pub(super) fn has_chore(&self) -> bool {
+        let may_unlink = !self.is_unlinking_held && !self.condemned.is_empty();
+        !self.is_chore_running && (may_unlink || self.wants_spare())
+    }
+
+    /// The reserve must be whole, and the next segment there before this one is full.
+    fn wants_spare(&self) -> bool {
+        let is_ending =
+            self.current.rest() < (self.segment_len / 2).max(self.record_len_max + place::SEGMENT_OVERHEAD);
+        self.spares.len() < RESERVE_SEGMENTS + usize::from(is_ending)
+    }
+
+    fn add_spare(&mut self, spare: Segment<S::File>) {
+        self.is_chore_running = false;
+        if spare.number > self.current.number {
+            debug_assert!(self.spares.back().is_none_or(|last| last.number < spare.number));
+            self.spares.push_back(spare);
+        } else {
+            // The log could not wait for it and went on in a later one.
+            self.condemned.push_back(spare.number);
+        }
+    }
+
+    fn chore_failed(&mut self, error: &StorageError, now: Moment) {
+        if error.is_no_space() {
+            self.is_short = true;
+        } else {
+            log::warn!("{error}; it is tried again");
+        }
+        self.is_chore_running = false;
+        self.chores_pause_until = now.after(CHORE_PAUSE);
+    }
+}

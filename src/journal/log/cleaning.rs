@@ -1,0 +1,130 @@
+//! Cleaning: old segments are emptied by logging again what still lives in them.
+//!
+//! The log only says from which segment on it will be needed ([`Log::cut`]); the shards log
+//! again what lives below and report when they have. Once all of that is synced a
+//! checkpoint says so in the log, and once that is synced the segments below are condemned.
+//! One cut at a time.
+
+use super::parts::PartKind;
+use super::*;
+
+/// How far a cleaning has come.
+#[derive(Debug)]
+pub(super) enum Cleaning {
+    Idle,
+    /// The shards log again what lives below this segment.
+    Copying {
+        below: SegmentNumber,
+        /// By shard: the sequence of its last copy.
+        reported: Box<[Option<Sequence>]>,
+    },
+    /// The checkpoint is on its way; where it ends once it is written.
+    Checkpoint {
+        below: SegmentNumber,
+        at: Option<Position>,
+    },
+}
+
+impl Cleaning {
+    /// Notes that `shard` has copied everything, if that is what was asked.
+    pub fn copied(&mut self, shard: ShardId, last: Sequence, up_to: SegmentNumber) {
+        if let Self::Copying { below, reported } = self
+            && *below == up_to
+        {
+            reported[shard.index()] = Some(last);
+        }
+    }
+
+    pub fn checkpoint_at(&mut self, up_to: SegmentNumber, position: Position) {
+        if let Self::Checkpoint { below, at } = self
+            && *below == up_to
+        {
+            *at = Some(position);
+        }
+    }
+
+    /// The checkpoint will be written again.
+    pub fn forget_checkpoint(&mut self) {
+        if let Self::Checkpoint { at, .. } = self {
+            *at = None;
+        }
+    }
+}
+
+impl<S: Storage> Log<S> {
+    /// The segment below which the shards should log again what lives there.
+    pub fn cut(&self) -> Option<SegmentNumber> {
+        match self.cleaning {
+            Cleaning::Copying { below, .. } => Some(below),
+            _ => None,
+        }
+    }
+
+    /// What live sessions would take if each were written once.
+    pub fn set_live(&mut self, live: ByteCount) {
+        self.live_bytes = live.as_u64();
+    }
+
+    /// While held, nothing is unlinked: a backup gives second names to what is there.
+    pub fn hold_unlinking(&mut self, is_held: bool) {
+        self.is_unlinking_held = is_held;
+    }
+
+    pub(super) fn consider_cleaning(&mut self, now: Now) {
+        match &self.cleaning {
+            Cleaning::Idle => {
+                if self.occupied().as_u64() > self.len_max()
+                    && let Some(below) = self.choose_cut()
+                {
+                    let reported = vec![None; self.written.len()].into();
+                    self.cleaning = Cleaning::Copying { below, reported };
+                }
+            }
+            Cleaning::Copying { below, reported } => {
+                let is_synced =
+                    |(last, synced): (&Option<Sequence>, &Sequence)| last.is_some_and(|last| last <= *synced);
+                if reported.iter().zip(&self.synced).all(is_synced) {
+                    let below = *below;
+                    self.cleaning = Cleaning::Checkpoint { below, at: None };
+                    self.queue_mark(Entry::Checkpoint(below), PartKind::Checkpoint(below));
+                    self.place_or_mend(now.moment);
+                }
+            }
+            Cleaning::Checkpoint { below, at } => {
+                if at.is_some_and(|at| at <= self.synced_at) {
+                    let below = *below;
+                    self.condemn(below);
+                    self.cleaning = Cleaning::Idle;
+                }
+            }
+        }
+    }
+
+    /// How long the log may become before it is cleaned, in bytes. Less where the disk has
+    /// no more to give.
+    fn len_max(&self) -> u64 {
+        let live = self.live_bytes;
+        let copies = if self.is_short { live + live / 2 } else { 2 * live };
+        copies + 2 * self.segment_len
+    }
+
+    /// The segment before which about a quarter of the log lies, and one segment at least.
+    fn choose_cut(&self) -> Option<SegmentNumber> {
+        let quarter = self.occupied().as_u64() / 4;
+        let mut before = 0;
+        for (index, segment) in self.older.iter().enumerate() {
+            before += segment.len.as_u64();
+            if before >= quarter {
+                return Some(self.older.get(index + 1).map_or(self.current.number, |next| next.number));
+            }
+        }
+        (!self.older.is_empty()).then_some(self.current.number)
+    }
+
+    fn condemn(&mut self, below: SegmentNumber) {
+        while let Some(segment) = self.older.pop_front_if(|segment| segment.number < below) {
+            self.condemned.push_back(segment.number);
+        }
+        debug_assert!(self.current.number >= below, "the log itself is never condemned");
+    }
+}

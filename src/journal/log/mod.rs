@@ -1,0 +1,400 @@
+//! The log: decides what is written where, what is synced when, and what may be unlinked.
+//!
+//! A machine without threads, clock or randomness of its own; its storage is given to it.
+//! The driver calls, with the time: [`Log::write`] with what the cores handed over, then
+//! [`Log::poll_job`] until it gives nothing (the jobs block, and may run on another
+//! thread), [`Log::finish_job`] with each result, [`Log::advance`] when
+//! [`Log::next_deadline`] has come. After each of these it publishes [`Log::positions`].
+//!
+//! ```text
+//! queue ──write──▶ kept ──sync──▶ dropped      older … older │ current │ spare spare
+//!   ▲               │                          ◀─ unlinked         end ▶
+//!   └─ failed sync ─┘
+//! ```
+//! It never syncs a range twice, and never unlinks what a checkpoint does not cover.
+
+mod chores;
+mod cleaning;
+mod parts;
+mod place;
+
+use std::collections::VecDeque;
+
+use super::record::{Entry, NO_SHARD, Origin, Record, TimeMark, encode};
+use super::seal::Salt;
+use super::segment::SEGMENT_HEADER_LEN;
+use super::storage::{SegmentFile, Storage, StorageError};
+use super::units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+use crate::types::{BootEpoch, ByteCount, Millis, Moment, Now, ShardCount, ShardId};
+
+pub use self::chores::{Covers, Job, JobResult};
+use self::cleaning::Cleaning;
+use self::parts::Part;
+use self::place::Segment;
+
+/// When an answer may leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyncPolicy {
+    /// Once written; synced each second, and at once where somebody waits for it.
+    EverySecond,
+    /// Once synced: each group is.
+    Always,
+}
+
+/// Records of one shard on their way into the log.
+#[derive(Debug)]
+pub struct Buffer {
+    /// Whose they are.
+    pub shard: ShardId,
+    /// Whole records, not sealed. May be empty.
+    pub bytes: Vec<u8>,
+    /// The shard's newest sequence once these are written. Never goes back.
+    pub last: Sequence,
+    /// Whether an answer waits until they are synced.
+    pub needs_sync: bool,
+    /// With these, everything of the shard that lay in segments below this one has been
+    /// logged again.
+    pub copied_below: Option<SegmentNumber>,
+}
+
+/// What the log starts from.
+pub struct LogStart {
+    /// When answers may leave.
+    pub policy: SyncPolicy,
+    /// How many shards hand buffers over.
+    pub shards: ShardCount,
+    /// The segments that hold what was recovered, oldest first.
+    pub segments: Vec<SegmentFile>,
+    /// Segments of which recovery has found that nothing is needed. They stay until the new
+    /// log says so itself: a crash before that must find what this start has found.
+    pub condemned: Vec<SegmentNumber>,
+    /// The first segment to write; above all that have ever been there.
+    pub next: SegmentNumber,
+    /// Where what was recovered ends: the first new record follows this. None in a new log.
+    pub continues: Option<Position>,
+    /// The number of this start.
+    pub epoch: BootEpoch,
+    /// Journal time at `now` of [`Log::start`].
+    pub journal_time: JournalMillis,
+    /// What live sessions take at the start, as [`Log::set_live`] has it.
+    pub live: ByteCount,
+    /// The longest record that cores will reserve room for.
+    pub record_len_max: ByteCount,
+    /// Draws the bits that a new segment mixes into its checksums.
+    pub draw_salt: Box<dyn FnMut() -> Salt + Send>,
+}
+
+/// How far the log is open to records, in bytes ever reserved: what a core reserves must
+/// leave the sum of all reservations at or below these.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct RoomLimits {
+    /// For records that make the data grow.
+    pub ordinary: u64,
+    /// For those that must get through on a full disk too: copies, removals, touches.
+    pub reserve: u64,
+    /// By what is kept in memory until it is synced.
+    pub backlog: u64,
+}
+
+/// The most that is kept in memory until it is synced.
+pub const BACKLOG_MAX: ByteCount = ByteCount::from_mib(128);
+/// Above this a sync does not wait for its second.
+const BACKLOG_SYNC: ByteCount = ByteCount::from_mib(32);
+/// How long written records may wait for a sync that nobody asked for.
+const SYNC_DELAY_MAX: Millis = Millis::from_secs(1);
+/// The least time between syncs that are asked for: those who come meanwhile share one.
+const SYNC_GAP: Millis = Millis::new(2);
+/// How often journal time is noted in an idle log.
+const TIME_MARK_INTERVAL: Millis = Millis::from_secs(60);
+/// How long a full disk is left alone before the log looks again.
+const FULL_DISK_PAUSE: Millis = Millis::new(100);
+/// Preallocated segments that only removals, touches and copies may use.
+const RESERVE_SEGMENTS: usize = 2;
+
+const _: () = assert!(BACKLOG_SYNC.as_u64() < BACKLOG_MAX.as_u64(), "the sync must come before the refusals");
+
+/// Whether the log takes records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Health {
+    Good,
+    /// The disk is full: what is queued waits until then. Nothing is lost.
+    Full {
+        until: Moment,
+    },
+    /// Nothing is acknowledged any more. For ever.
+    Poisoned,
+}
+
+/// The log of a process.
+pub struct Log<S: Storage> {
+    storage: S,
+    policy: SyncPolicy,
+    draw_salt: Box<dyn FnMut() -> Salt + Send>,
+    /// What segments are preallocated to; holds any record that room was reserved for.
+    segment_len: u64,
+    record_len_max: u64,
+    health: Health,
+    /// A sync has failed and its records go into another segment; the next must succeed.
+    is_mending: bool,
+
+    /// Whole segments below the current one, oldest first.
+    older: VecDeque<SegmentFile>,
+    /// Those of them that no sync has covered yet, oldest first.
+    unsynced: Vec<S::File>,
+    current: Segment<S::File>,
+    /// Preallocated, in order, all above the current one.
+    spares: VecDeque<Segment<S::File>>,
+    /// What a segment must follow that could not be begun yet.
+    resume_at: Option<Position>,
+    /// The number that no segment has had yet.
+    next_number: Option<SegmentNumber>,
+
+    /// Handed over, not written.
+    queue: VecDeque<Part>,
+    /// Written, not synced, in the order of the log.
+    kept: VecDeque<Part>,
+    /// Sum of the lengths in `kept`, in bytes.
+    kept_bytes: u64,
+    /// Up to where a crash loses nothing.
+    synced_at: Position,
+    written: Box<[Sequence]>,
+    synced: Box<[Sequence]>,
+    /// Lengths of all buffers ever written, and of those synced, in bytes. The latter is never larger.
+    placed_bytes: u64,
+    synced_bytes: u64,
+
+    /// Since when something is written and not synced.
+    dirty_since: Option<Moment>,
+    /// Somebody waits for a sync of what is written or queued.
+    is_sync_wanted: bool,
+    last_sync_end: Moment,
+    is_sync_running: bool,
+    is_chore_running: bool,
+    /// Not before this moment is a spare tried again.
+    chores_pause_until: Moment,
+    /// A sync has covered up to here, and the log does not say so yet.
+    unmarked_sync: Option<Position>,
+    last_mark: Moment,
+    /// Journal time and the moment that it was read at.
+    clock: (JournalMillis, Moment),
+    epoch: BootEpoch,
+    /// The newest sequence of the log's own records.
+    marks: Sequence,
+
+    cleaning: Cleaning,
+    /// What live sessions take, in bytes of records.
+    live_bytes: u64,
+    /// Covered by a synced checkpoint, oldest first.
+    condemned: VecDeque<SegmentNumber>,
+    is_unlinking_held: bool,
+    /// The disk had no room for a spare when one was last tried.
+    is_short: bool,
+}
+
+impl<S: Storage> Log<S> {
+    /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
+    /// epoch is used up then, and what was not recovered will never be seen again.
+    pub fn start(storage: S, start: LogStart, now: Now) -> Result<Self, StorageError> {
+        let segment_len =
+            storage.segment_len()?.as_u64().max(start.record_len_max.as_u64() + place::SEGMENT_OVERHEAD);
+        let shards = usize::from(start.shards.get());
+        let condemned = unlink_blank(&storage, start.condemned);
+        for segment in &start.segments {
+            storage.sync(&storage.open(segment.number)?)?;
+        }
+        let mut draw_salt = start.draw_salt;
+        let file = place::create_file(&storage, start.next, ByteCount::new(segment_len))?;
+        let mut current = Segment::new(start.next, file, segment_len, draw_salt());
+        current.begin(&storage, start.epoch, start.continues)?;
+        let synced_at = current.position();
+        let mut log = Self {
+            storage,
+            policy: start.policy,
+            draw_salt,
+            segment_len,
+            record_len_max: start.record_len_max.as_u64(),
+            health: Health::Good,
+            is_mending: false,
+            older: start.segments.into(),
+            unsynced: Vec::new(),
+            current,
+            spares: VecDeque::new(),
+            resume_at: None,
+            next_number: start.next.next(),
+            queue: VecDeque::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            synced_at,
+            written: vec![Sequence::NONE; shards].into(),
+            synced: vec![Sequence::NONE; shards].into(),
+            placed_bytes: 0,
+            synced_bytes: 0,
+            dirty_since: None,
+            is_sync_wanted: false,
+            last_sync_end: now.moment,
+            is_sync_running: false,
+            is_chore_running: false,
+            chores_pause_until: now.moment,
+            unmarked_sync: None,
+            last_mark: now.moment,
+            clock: (start.journal_time, now.moment),
+            epoch: start.epoch,
+            marks: Sequence::NONE,
+            cleaning: Cleaning::Idle,
+            live_bytes: start.live.as_u64(),
+            condemned,
+            is_unlinking_held: false,
+            is_short: false,
+        };
+        debug_assert!(log.older.iter().all(|segment| segment.number < log.current.number));
+        log.found(start.continues, now)?;
+        Ok(log)
+    }
+
+    /// Says from which segment on the log is needed, and what time it is.
+    fn found(&mut self, continues: Option<Position>, now: Now) -> Result<(), StorageError> {
+        let oldest = self.older.front().map_or(self.current.number, |segment| segment.number);
+        self.queue_mark(Entry::Checkpoint(oldest), parts::PartKind::Checkpoint(oldest));
+        self.mark_time(now);
+        self.place(now.moment)?;
+        self.sync_inline(now)?;
+        // What was torn off gives its room back; the new header has voided it already.
+        if let Some(end) = continues
+            && let Some(last) = self.older.back_mut().filter(|last| last.number == end.segment)
+            && let Ok(file) = self.storage.open(last.number)
+            && self.storage.truncate(&file, ByteCount::new(end.offset.as_u64())).is_ok()
+        {
+            last.len = ByteCount::new(end.offset.as_u64());
+        }
+        Ok(())
+    }
+
+    /// Takes what the cores have handed over and writes all of it in one go, as far as the
+    /// disk allows. What it does not allow waits in order.
+    pub fn write(&mut self, buffers: impl IntoIterator<Item = Buffer>, now: Now) {
+        if self.is_poisoned() {
+            return;
+        }
+        let mut is_first = true;
+        for buffer in buffers {
+            if std::mem::take(&mut is_first) {
+                self.mark_sync(now);
+            }
+            self.take_in(buffer);
+        }
+        self.place_or_mend(now.moment);
+        self.consider_cleaning(now);
+    }
+
+    /// Does what is due by now.
+    pub fn advance(&mut self, now: Now) {
+        if self.is_poisoned() {
+            return;
+        }
+        if now.moment.since(self.last_mark) >= TIME_MARK_INTERVAL {
+            self.mark_time(now);
+        }
+        if self.unmarked_sync.is_some() && now.moment >= self.last_sync_end.after(SYNC_DELAY_MAX) {
+            self.mark_sync(now);
+        }
+        self.place_or_mend(now.moment);
+        self.consider_cleaning(now);
+    }
+
+    /// The next moment at which [`Log::advance`] or [`Log::poll_job`] has something to do
+    /// by itself.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        if self.is_poisoned() {
+            return None;
+        }
+        let retry = match self.health {
+            Health::Full { until } => Some(until),
+            _ => None,
+        };
+        let sync = if self.is_sync_running { None } else { self.sync_due() };
+        let mark = self.unmarked_sync.map(|_| self.last_sync_end.after(SYNC_DELAY_MAX));
+        let time = Some(self.last_mark.after(TIME_MARK_INTERVAL));
+        let chore = self.has_chore().then_some(self.chores_pause_until);
+        [retry, sync, mark, time, chore].into_iter().flatten().min()
+    }
+
+    /// Notes journal time and asks for a last sync: for an orderly shutdown, which is
+    /// complete when [`Log::is_settled`].
+    pub fn settle(&mut self, now: Now) {
+        if !self.is_poisoned() {
+            self.mark_time(now);
+            self.is_sync_wanted = true;
+            self.place_or_mend(now.moment);
+        }
+    }
+
+    /// Whether everything that was handed over is synced.
+    pub fn is_settled(&self) -> bool {
+        self.queue.is_empty() && self.kept.is_empty() && !self.is_sync_running
+    }
+
+    /// The newest sequence of each shard that a kill of the process does not lose.
+    pub fn written(&self) -> &[Sequence] {
+        &self.written
+    }
+
+    /// The newest sequence of each shard that a power loss does not lose.
+    pub fn synced(&self) -> &[Sequence] {
+        &self.synced
+    }
+
+    /// The segment that new records go to. None handed over from now on lies below it.
+    pub fn current_segment(&self) -> SegmentNumber {
+        self.current.number
+    }
+
+    /// Nothing is acknowledged any more: the process may read, and must be restarted.
+    pub fn is_poisoned(&self) -> bool {
+        self.health == Health::Poisoned
+    }
+
+    /// Whether the log waits for room on the disk.
+    pub fn is_full(&self) -> bool {
+        matches!(self.health, Health::Full { .. })
+    }
+
+    /// What all segments take that hold records, in bytes; those to be unlinked are left out.
+    pub fn occupied(&self) -> ByteCount {
+        self.older.iter().map(|segment| segment.len).sum::<ByteCount>() + ByteCount::new(self.current.len)
+    }
+
+    /// What may be reserved.
+    pub fn room(&self) -> RoomLimits {
+        if self.health != Health::Good {
+            return RoomLimits::default();
+        }
+        let spare = |segment: &Segment<S::File>| segment.len.saturating_sub(place::SEGMENT_OVERHEAD);
+        let rest = self.current.rest().saturating_sub(place::MARKS_LEN_MAX);
+        let ordinary_spares = self.spares.len().saturating_sub(RESERVE_SEGMENTS);
+        let ordinary: u64 = self.spares.iter().take(ordinary_spares).map(spare).sum();
+        let reserve: u64 = self.spares.iter().skip(ordinary_spares).map(spare).sum();
+        // Without its reserve whole the log gives up nothing that it could clean with.
+        let missing = (RESERVE_SEGMENTS - self.spares.len().min(RESERVE_SEGMENTS)) as u64 * self.segment_len;
+        RoomLimits {
+            ordinary: self.placed_bytes + (rest + ordinary).saturating_sub(missing),
+            reserve: self.placed_bytes + rest + ordinary + reserve,
+            backlog: self.synced_bytes + BACKLOG_MAX.as_u64(),
+        }
+    }
+}
+
+/// Removes those segments at once that were never used, so that a disk they had filled takes a
+/// new one. Returns the others.
+fn unlink_blank<S: Storage>(storage: &S, condemned: Vec<SegmentNumber>) -> VecDeque<SegmentNumber> {
+    let is_blank = |number: SegmentNumber| {
+        let mut header = [1; SEGMENT_HEADER_LEN];
+        let read = storage.open(number).and_then(|file| storage.read_at(&file, 0, &mut header));
+        read.is_ok_and(|count| header[..count].iter().all(|byte| *byte == 0))
+    };
+    // One that cannot be removed now is tried again like the rest.
+    let stays = |number: &SegmentNumber| !is_blank(*number) || storage.unlink(*number).is_err();
+    condemned.into_iter().filter(stays).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,482 @@
+//! The log over a disk in memory: placing, syncing, cleaning and its answers to failures.
+
+use super::super::record::{SessionImage, decode};
+use super::super::room::{Need, Room};
+use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
+use super::super::sim_disk::SimDisk;
+use super::*;
+use crate::types::{BucketId, SessionId, UnixMillis, Version};
+
+const SEGMENT_LEN: u64 = 16 * 1024;
+const SHARD: ShardId = ShardId::FIRST;
+
+/// A log of one shard, its disk and its clock.
+struct Rig {
+    log: Log<SimDisk>,
+    disk: SimDisk,
+    now: Now,
+    sequence: Sequence,
+}
+
+fn number(number: u32) -> SegmentNumber {
+    SegmentNumber::new(number).unwrap()
+}
+
+fn rig(policy: SyncPolicy) -> Rig {
+    rig_on(SimDisk::new(1, SEGMENT_LEN, 1 << 30), policy)
+}
+
+fn rig_on(disk: SimDisk, policy: SyncPolicy) -> Rig {
+    let now = Now { moment: Moment::from_millis(10_000), wall: UnixMillis::new(1_700_000_000_000) };
+    let mut salt = 0;
+    let start = LogStart {
+        policy,
+        shards: ShardCount::ONE,
+        segments: Vec::new(),
+        condemned: Vec::new(),
+        next: SegmentNumber::FIRST,
+        continues: None,
+        epoch: BootEpoch::FIRST,
+        journal_time: JournalMillis::new(500),
+        live: ByteCount::ZERO,
+        record_len_max: ByteCount::new(2048),
+        draw_salt: Box::new(move || {
+            salt += 1;
+            Salt::from_random([salt; 16])
+        }),
+    };
+    let log = Log::start(disk.clone(), start, now).unwrap();
+    let mut rig = Rig { log, disk, now, sequence: Sequence::NONE };
+    rig.run_jobs();
+    rig
+}
+
+impl Rig {
+    /// A record of the shard, as long as this blob makes it.
+    fn record(&mut self, blob_len: usize) -> Vec<u8> {
+        self.sequence = self.sequence.next();
+        let origin = Origin { epoch: BootEpoch::FIRST, shard: SHARD, sequence: self.sequence };
+        let blob = vec![self.sequence.as_u64() as u8; blob_len];
+        let image = SessionImage {
+            id: SessionId::from_bytes([1; 16]),
+            bucket: BucketId::new(1),
+            version: Version::new(1).unwrap(),
+            deadline: JournalMillis::MAX,
+            own_ttl: None,
+            content_type: b"",
+            blob: &blob,
+        };
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &Record { origin, entry: Entry::Update(image) });
+        bytes
+    }
+
+    fn buffer(&mut self, blob_lens: &[usize]) -> Buffer {
+        let bytes = blob_lens.iter().flat_map(|len| self.record(*len)).collect();
+        Buffer { shard: SHARD, bytes, last: self.sequence, needs_sync: false, copied_below: None }
+    }
+
+    fn write(&mut self, blob_lens: &[usize]) {
+        let buffer = self.buffer(blob_lens);
+        self.log.write([buffer], self.now);
+    }
+
+    /// Writes records until the log goes on in another segment.
+    fn fill_segment(&mut self) {
+        let segment = self.log.current_segment();
+        while self.log.current_segment() == segment {
+            self.write(&[1_000]);
+        }
+    }
+
+    fn run_jobs(&mut self) {
+        while let Some(job) = self.log.poll_job(self.now) {
+            let result = job.run(&self.disk);
+            self.log.finish_job(result, self.now);
+        }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now.moment = self.now.moment.after(Millis::new(millis));
+        self.log.advance(self.now);
+    }
+
+    fn written(&self) -> u64 {
+        self.log.written()[0].as_u64()
+    }
+
+    fn synced(&self) -> u64 {
+        self.log.synced()[0].as_u64()
+    }
+
+    fn sync_now(&mut self) {
+        let mut buffer = self.buffer(&[]);
+        buffer.needs_sync = true;
+        self.log.write([buffer], self.now);
+        self.pass(SYNC_GAP.as_u64());
+        self.run_jobs();
+    }
+
+    fn header(&self, segment: u32) -> SegmentHeader {
+        SegmentHeader::decode(&self.disk.bytes(number(segment)), number(segment)).unwrap()
+    }
+
+    /// The shard's sequences in a segment, in order.
+    fn sequences_in(&self, segment: u32) -> Vec<u64> {
+        self.records_in(segment)
+            .filter(|origin| origin.shard == SHARD)
+            .map(|origin| origin.sequence.as_u64())
+            .collect()
+    }
+
+    fn records_in(&self, segment: u32) -> impl Iterator<Item = Origin> {
+        let salt = self.header(segment).salt;
+        let bytes = self.disk.bytes(number(segment));
+        let mut at = SEGMENT_HEADER_LEN;
+        std::iter::from_fn(move || {
+            let (record, len) = decode(bytes.get(at..)?, &salt.marks(LogOffset::of_len(at))).ok()?;
+            at += len;
+            Some(record.origin)
+        })
+    }
+}
+
+#[test]
+fn records_go_on_in_the_next_segment_whole_and_in_order() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    // One buffer that two segments cannot hold.
+    rig.write(&[700; 48]);
+    assert_eq!((rig.written(), rig.log.current_segment()), (48, number(3)));
+    let all: Vec<u64> = (1..=3).flat_map(|segment| rig.sequences_in(segment)).collect();
+    assert_eq!(all, (1..=48).collect::<Vec<u64>>());
+    for segment in [2, 3] {
+        let previous = rig.header(segment).previous.unwrap();
+        assert_eq!(previous.segment, number(segment - 1));
+        assert!(previous.offset.as_u64() > SEGMENT_LEN - 1_024, "a segment is filled first");
+    }
+    assert_eq!(rig.header(1).previous, None);
+}
+
+#[test]
+fn a_record_longer_than_a_segment_gets_one_of_its_own_length() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[10]);
+    rig.write(&[40_000]);
+    rig.write(&[10]);
+    assert_eq!(rig.log.current_segment(), number(3));
+    assert_eq!((rig.sequences_in(1), rig.sequences_in(2), rig.sequences_in(3)), (vec![1], vec![2], vec![3]));
+}
+
+#[test]
+fn written_records_are_synced_within_a_second_and_at_once_when_asked() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.sync_now();
+    rig.write(&[10]);
+    assert_eq!(rig.log.next_deadline(), Some(rig.now.moment.after(SYNC_DELAY_MAX)));
+    rig.pass(999);
+    rig.run_jobs();
+    assert_eq!(rig.synced(), 0);
+    rig.pass(1);
+    rig.run_jobs();
+    assert_eq!(rig.synced(), 1);
+    let mut buffer = rig.buffer(&[10]);
+    buffer.needs_sync = true;
+    rig.log.write([buffer], rig.now);
+    assert!(rig.log.poll_job(rig.now).is_none(), "not before the gap's end");
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    assert_eq!(rig.synced(), 2);
+}
+
+#[test]
+fn where_everything_is_synced_nothing_waits_for_its_second() {
+    let mut rig = rig(SyncPolicy::Always);
+    rig.write(&[10, 10]);
+    assert_eq!((rig.written(), rig.synced()), (2, 0));
+    rig.run_jobs();
+    assert_eq!(rig.synced(), 2);
+}
+
+#[test]
+fn a_sync_covers_what_was_written_before_it_and_nothing_later() {
+    let mut rig = rig(SyncPolicy::Always);
+    rig.write(&[10]);
+    let job = rig.log.poll_job(rig.now).unwrap();
+    rig.write(&[10]);
+    assert!(rig.log.poll_job(rig.now).is_none(), "one sync at a time");
+    let result = job.run(&rig.disk);
+    rig.log.finish_job(result, rig.now);
+    assert_eq!((rig.written(), rig.synced()), (2, 1));
+    rig.run_jobs();
+    assert_eq!(rig.synced(), 2);
+}
+
+#[test]
+fn an_idle_log_notes_its_sync_once_and_the_time_each_minute() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[10]);
+    let count = |rig: &Rig| rig.records_in(1).count();
+    // The start's three marks and the record; then the news of its sync.
+    rig.pass(1_000);
+    rig.run_jobs();
+    assert_eq!(count(&rig), 4);
+    rig.pass(1_000);
+    rig.run_jobs();
+    assert_eq!(count(&rig), 5);
+    for minutes in 0..3 {
+        rig.pass(59_000);
+        rig.run_jobs();
+        assert_eq!(count(&rig), 5 + 2 * minutes, "nothing is due in between");
+        rig.pass(1_000);
+        for _ in 0..2 {
+            rig.pass(1_000);
+            rig.run_jobs();
+        }
+        assert_eq!(count(&rig), 7 + 2 * minutes, "a time mark and the news of its sync");
+    }
+}
+
+#[test]
+fn a_failed_write_goes_on_in_another_segment_from_the_last_good_record() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[100, 100]);
+    rig.disk.fail_write_after(0);
+    rig.write(&[300, 300]);
+    assert_eq!((rig.written(), rig.log.current_segment()), (4, number(2)));
+    assert!(!rig.log.is_poisoned());
+    assert_eq!(rig.sequences_in(1), [1, 2]);
+    assert_eq!(rig.sequences_in(2), [3, 4]);
+    let end = rig.header(2).previous.unwrap();
+    assert_eq!(end.offset.as_u64(), rig.disk.bytes(number(1)).len() as u64, "what may be torn is cut off");
+}
+
+#[test]
+fn a_second_failure_in_a_row_poisons() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[100]);
+    rig.disk.die_at_failure();
+    rig.disk.fail_write_after(0);
+    rig.write(&[300]);
+    assert!(rig.log.is_poisoned());
+    assert_eq!((rig.written(), rig.log.next_deadline()), (1, None));
+    assert_eq!(rig.log.room(), RoomLimits::default());
+    rig.write(&[300]);
+    rig.pass(100_000);
+    assert!(rig.log.poll_job(rig.now).is_none());
+    assert_eq!(rig.written(), 1, "nothing is acknowledged any more");
+}
+
+#[test]
+fn a_failed_sync_writes_what_was_kept_into_another_segment_that_follows_the_synced_place() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[100, 100]);
+    rig.sync_now();
+    let synced_at = rig.log.synced_at;
+    rig.fill_segment();
+    let last = rig.written();
+    rig.disk.fail_sync_after(0);
+    rig.sync_now();
+    assert_eq!((rig.written(), rig.synced()), (last, 2));
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    assert_eq!(rig.synced(), last, "the second sync is of the new segment");
+    let again = rig.log.current_segment().as_u32();
+    let first_again = (1..=again).find(|segment| rig.header(*segment).previous == Some(synced_at)).unwrap();
+    assert!(first_again > 2, "neither of the two that the failed sync was for");
+    let all: Vec<u64> = (first_again..=again).flat_map(|segment| rig.sequences_in(segment)).collect();
+    assert_eq!(all, (3..=last).collect::<Vec<u64>>());
+    assert!(!rig.log.is_poisoned());
+}
+
+#[test]
+fn a_sync_that_fails_again_poisons() {
+    let mut rig = rig(SyncPolicy::Always);
+    rig.write(&[100]);
+    rig.run_jobs();
+    rig.disk.die_at_failure();
+    rig.disk.fail_sync_after(0);
+    rig.write(&[100]);
+    rig.run_jobs();
+    assert!(rig.log.is_poisoned());
+    assert_eq!(rig.synced(), 1);
+}
+
+#[test]
+fn a_failure_after_a_mended_one_is_mended_too() {
+    let mut rig = rig(SyncPolicy::Always);
+    for round in 1..=5 {
+        rig.write(&[100]);
+        rig.disk.fail_sync_after(0);
+        rig.run_jobs();
+        assert!(!rig.log.is_poisoned(), "round {round}");
+        rig.run_jobs();
+        assert_eq!(rig.synced(), round);
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 5 * SEGMENT_LEN), SyncPolicy::EverySecond);
+    let room = Room::new(rig.log.room());
+    // Nothing is ever removed, so nothing can be cleaned.
+    rig.log.set_live(ByteCount::from_mib(1));
+    let mut written = 0;
+    while room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok() {
+        rig.write(&[1_000]);
+        rig.run_jobs();
+        room.set(rig.log.room());
+        written += 1;
+    }
+    assert!((20..=45).contains(&written), "three of five segments: {written}");
+    assert!(room.take(Need::Reserve, ByteCount::new(1_096)).is_ok(), "removals go on");
+    assert!(!rig.log.is_full() && rig.written() == written);
+    rig.disk.set_free_bytes(10 * SEGMENT_LEN);
+    rig.pass(2_000);
+    rig.run_jobs();
+    room.set(rig.log.room());
+    assert!(room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok());
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_waits_in_order() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 3 * SEGMENT_LEN), SyncPolicy::Always);
+    rig.log.set_live(ByteCount::from_mib(1));
+    // More than was ever granted.
+    while !rig.log.is_full() {
+        rig.write(&[1_000]);
+        rig.run_jobs();
+    }
+    let (written, logged) = (rig.written(), rig.sequence.as_u64());
+    assert!(written < logged);
+    rig.write(&[1_000]);
+    rig.pass(1_000);
+    assert_eq!((rig.written(), rig.log.room()), (written, RoomLimits::default()));
+    rig.disk.set_free_bytes(10 * SEGMENT_LEN);
+    rig.pass(1_000);
+    rig.run_jobs();
+    assert_eq!((rig.written(), rig.synced()), (logged + 1, logged + 1));
+}
+
+#[test]
+fn the_backlog_is_bounded_and_asks_for_a_sync_by_itself() {
+    let mut rig = rig_on(SimDisk::new(1, 40 << 20, 1 << 40), SyncPolicy::EverySecond);
+    rig.write(&[33 << 20]);
+    let placed = rig.log.placed_bytes;
+    assert_eq!(rig.log.room().backlog, BACKLOG_MAX.as_u64(), "none of it is synced");
+    rig.run_jobs();
+    assert_eq!((rig.synced(), rig.log.room().backlog), (1, placed + BACKLOG_MAX.as_u64()));
+}
+
+/// Logs until a cut is asked for.
+fn cut(rig: &mut Rig) -> SegmentNumber {
+    rig.log.set_live(ByteCount::new(2_000));
+    while rig.log.cut().is_none() {
+        rig.write(&[1_000]);
+        rig.run_jobs();
+    }
+    rig.log.cut().unwrap()
+}
+
+#[test]
+fn a_log_past_twice_what_lives_is_cut_at_a_quarter() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    let below = cut(&mut rig);
+    assert!(rig.log.occupied().as_u64() > 4_000 + 2 * SEGMENT_LEN);
+    assert_eq!(below, number(2), "a quarter of three segments is one");
+    assert_eq!(rig.log.current_segment(), number(3));
+}
+
+#[test]
+fn segments_go_only_after_copies_and_checkpoint_are_synced() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    let below = cut(&mut rig);
+    let mut report = rig.buffer(&[500]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    assert!(rig.log.cut().is_some() && rig.disk.unlinks().is_empty(), "the copies are not synced");
+    rig.pass(SYNC_GAP.as_u64());
+    let job = rig.log.poll_job(rig.now).unwrap();
+    let result = job.run(&rig.disk);
+    rig.log.finish_job(result, rig.now);
+    assert!(rig.log.cut().is_none());
+    assert!(rig.log.poll_job(rig.now).is_none_or(|job| job.is_sync()), "the checkpoint is not synced");
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    assert_eq!(rig.disk.unlinks(), [number(1)]);
+}
+
+#[test]
+fn a_report_of_another_cut_counts_for_nothing() {
+    let mut rig = rig(SyncPolicy::Always);
+    let below = cut(&mut rig);
+    let mut report = rig.buffer(&[]);
+    report.copied_below = below.next();
+    rig.log.write([report], rig.now);
+    rig.run_jobs();
+    assert_eq!(rig.log.cut(), Some(below));
+}
+
+#[test]
+fn nothing_is_unlinked_under_a_hold() {
+    let mut rig = rig(SyncPolicy::Always);
+    let below = cut(&mut rig);
+    rig.log.hold_unlinking(true);
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    for _ in 0..4 {
+        rig.pass(1_000);
+        rig.run_jobs();
+    }
+    assert_eq!((rig.log.cut(), rig.disk.unlinks()), (None, vec![]));
+    rig.log.hold_unlinking(false);
+    rig.run_jobs();
+    assert_eq!(rig.disk.unlinks(), [number(1)]);
+}
+
+#[test]
+fn an_orderly_end_leaves_nothing_unsynced() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[100, 100]);
+    assert!(!rig.log.is_settled());
+    rig.log.settle(rig.now);
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    assert!(rig.log.is_settled());
+    assert_eq!(rig.synced(), 2);
+}
+
+#[test]
+fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..3).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let files = old.disk.list().unwrap();
+    let (condemned, kept) = (vec![number(1)], files[1..4].to_vec());
+    let disk = old.disk.after_kill();
+    let mut blank: Vec<SegmentNumber> = files[4..].iter().map(|file| file.number).collect();
+    let next = files.last().unwrap().number.next().unwrap();
+    let start = LogStart {
+        policy: SyncPolicy::Always,
+        shards: ShardCount::ONE,
+        segments: kept,
+        condemned: [condemned, blank.clone()].concat(),
+        next,
+        continues: Some(Position { segment: number(4), offset: LogOffset::new(2_048) }),
+        epoch: BootEpoch::new(1).unwrap(),
+        journal_time: JournalMillis::new(900),
+        live: ByteCount::ZERO,
+        record_len_max: ByteCount::new(2_048),
+        draw_salt: Box::new(|| Salt::from_random([9; 16])),
+    };
+    let log = Log::start(disk.clone(), start, old.now).unwrap();
+    assert_eq!(disk.unlinks(), blank, "nothing but what was never used");
+    assert_eq!(disk.bytes(number(4)).len(), 2_048, "what was torn off gives its room back");
+    let mut rig = Rig { log, disk, now: old.now, sequence: Sequence::NONE };
+    let after_crash = rig.disk.after_power_loss();
+    let header = SegmentHeader::decode(&after_crash.bytes(next), next).unwrap();
+    assert_eq!(header.previous.map(|end| end.segment), Some(number(4)), "synced before anything goes");
+    rig.run_jobs();
+    blank.push(number(1));
+    assert_eq!(rig.disk.unlinks(), blank);
+}

@@ -1,0 +1,57 @@
+//! The journal: the log that makes sessions, buckets and keys outlive the process.
+//!
+//! One log for the process, in segments of their own salt. A core logs into a buffer
+//! ([`CoreJournal`]); one thread seals all buffers for their place and writes them, another
+//! syncs ([`Journal`]); what goes where the pure [`Log`] decides, over a [`Storage`]. Reading
+//! is pure too: [`survey`] makes a compact list of a segment, [`Recovery`] judges all lists
+//! together, and a [`Plan`] yields one shard's sessions.
+//!
+//! ```text
+//!   segments ─▶ survey (each, in parallel) ─▶ Recovery::judge ─▶ plan (each shard, in parallel) ─▶ load
+//! ```
+
+mod buckets;
+mod disk;
+mod handle;
+mod judge;
+mod layout;
+mod log;
+mod plan;
+mod progress;
+mod record;
+mod recover;
+mod room;
+mod scan;
+mod seal;
+mod segment;
+mod storage;
+mod survey;
+mod units;
+mod writer;
+
+pub use buckets::{RestoredBucket, RestoredRegistry};
+pub use disk::{Disk, OpenError};
+pub use handle::CoreJournal;
+pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
+pub use log::{BACKLOG_MAX, Buffer, Covers, Job, JobResult, Log, LogStart, RoomLimits, SyncPolicy};
+pub use plan::{LoadError, Plan, RestoredSession, Tally};
+pub use progress::{Condition, Level, Progress, Wake};
+pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
+pub use recover::{Notice, RecoverError, Recovery, Report, Terms};
+pub use room::{Need, NoRoom, Room};
+pub use scan::{BadSpan, Found, Lost, Scan};
+pub use seal::{Salt, seal};
+pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
+pub use storage::{SegmentFile, Storage, StorageError};
+pub use survey::{Survey, survey};
+pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+pub use writer::{Journal, JournalStart, NotSettled, StartError, UnlinkHold};
+
+#[cfg(test)]
+#[path = "tests/sim.rs"]
+mod sim;
+#[cfg(test)]
+#[path = "tests/sim_disk.rs"]
+mod sim_disk;
+#[cfg(test)]
+mod tests;

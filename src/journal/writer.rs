@@ -1,0 +1,312 @@
+//! The journal's threads: one writes, one syncs.
+//!
+//! The writing thread gathers what all cores have handed over, writes it in one go and
+//! publishes it; then it hands jobs to the syncing thread, which publishes by itself before
+//! it reports. In the mode `always` nobody is answered before the sync, so the writing
+//! thread does it at once: a hand-over to another thread would only cost time. No core ever
+//! waits for either of them.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::handle::{CoreJournal, Shared};
+use super::log::{BACKLOG_MAX, Buffer, Job, JobResult, Log, LogStart, SyncPolicy};
+use super::progress::{Condition, Level, Progress, Wake};
+use super::room::Room;
+use super::storage::{Storage, StorageError};
+use crate::types::{Millis, Moment, Now};
+
+/// Buffers on their way from all cores together. A core that finds no place keeps its
+/// buffer, adds to it and tries again.
+const LANE_MAX: usize = 4096;
+/// What is gathered for one write, in bytes; the buffer that passes it is the last.
+const GATHER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The log has at most one sync and one chore out at a time.
+const JOBS_MAX: usize = 2;
+/// How long the writing thread sleeps where nothing is due.
+const SLEEP_MAX: Millis = Millis::from_secs(60);
+/// How often a shutdown looks whether its time is up.
+const SHUTDOWN_STEP: Millis = Millis::new(20);
+
+const _: () = assert!(
+    GATHER_BYTES_MAX as u64 * 2 <= BACKLOG_MAX.as_u64(),
+    "a gathering is a small part of the backlog"
+);
+
+/// The journal could not be started. The process ends before it listens.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The first segment or the reserve could not be made.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The system gives no threads.
+    #[error("the journal's threads cannot be started: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Not everything that was handed over became durable before the shutdown's time was up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "the journal could not be synced in time: what was acknowledged as synced is kept, later changes may be lost"
+)]
+pub struct NotSettled;
+
+/// What the threads need.
+pub struct JournalStart<S> {
+    /// The folder, which recovery has left in order.
+    pub storage: S,
+    /// What the log starts from.
+    pub log: LogStart,
+    /// Wakes a core.
+    pub wake: Wake,
+    /// Reads the clock.
+    pub clock: fn() -> Now,
+}
+
+/// A running journal. Dropping it ends the threads without waiting for a last sync.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    stop: Sender<Millis>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Starts the threads; returns what each core holds of the journal, by shard. Makes the
+    /// reserve first, so that there is room from the beginning.
+    pub fn start<S>(start: JournalStart<S>) -> Result<(Self, Vec<CoreJournal>), StartError>
+    where
+        S: Storage + Send + 'static,
+        S::File: Send,
+    {
+        let JournalStart { storage, log, wake, clock } = start;
+        let (policy, epoch, shards, live) = (log.policy, log.epoch, log.shards, log.live);
+        let mut log = Log::start(storage.clone(), log, clock())?;
+        while let Some(job) = log.poll_job(clock()) {
+            log.finish_job(job.run(&storage), clock());
+        }
+        let shared = Arc::new(Shared::new(Progress::new(shards, wake), Room::new(log.room()), live));
+        let (lane_in, lane) = bounded(LANE_MAX);
+        let (jobs, jobs_out) = bounded(JOBS_MAX);
+        let (results_in, results) = bounded(JOBS_MAX);
+        let (stop, stops) = bounded(1);
+        let syncing = Syncer {
+            storage: storage.clone(),
+            shared: Arc::clone(&shared),
+            jobs: jobs_out,
+            results: results_in,
+        };
+        let writing = Writer {
+            log,
+            storage,
+            policy,
+            clock,
+            shared: Arc::clone(&shared),
+            lane,
+            jobs,
+            results,
+            stops,
+            stop_by: None,
+        };
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Threads)
+        };
+        let threads = vec![
+            spawn("journal-sync", Box::new(move || syncing.run()))?,
+            spawn("journal", Box::new(move || writing.run()))?,
+        ];
+        let core = |shard| CoreJournal::new(shard, epoch, policy, Arc::clone(&shared), lane_in.clone());
+        let cores = shards.shards().map(core).collect();
+        Ok((Self { shared, stop, threads }, cores))
+    }
+
+    /// How far the log has come.
+    pub fn progress(&self) -> &Progress {
+        &self.shared.progress
+    }
+
+    /// Nothing is unlinked until the hold is dropped: for a backup, which gives second names
+    /// to the segments that are there. What is being unlinked at the call still goes.
+    pub fn hold_unlinking(&self) -> UnlinkHold {
+        self.shared.hold();
+        UnlinkHold(Arc::clone(&self.shared))
+    }
+
+    /// Writes and syncs all that was handed over, then ends the threads. The cores must have
+    /// handed over their last by now. Blocks, `within` at most.
+    pub fn shut_down(mut self, within: Millis) -> Result<(), NotSettled> {
+        // A thread that is gone has poisoned the log or panicked: there is nobody to ask.
+        let _ = self.stop.try_send(within);
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+        if self.shared.is_settled() { Ok(()) } else { Err(NotSettled) }
+    }
+}
+
+/// While it lives, no segment is unlinked.
+#[derive(Debug)]
+pub struct UnlinkHold(Arc<Shared>);
+
+impl Drop for UnlinkHold {
+    fn drop(&mut self) {
+        self.0.release_hold();
+    }
+}
+
+/// The thread that syncs.
+struct Syncer<S: Storage> {
+    storage: S,
+    shared: Arc<Shared>,
+    jobs: Receiver<Job<S::File>>,
+    results: Sender<JobResult<S::File>>,
+}
+
+impl<S: Storage> Syncer<S> {
+    fn run(self) {
+        for job in self.jobs {
+            let result = job.run(&self.storage);
+            if let JobResult::Synced(Ok(covers)) = &result {
+                self.shared.progress.publish(Level::Synced, &covers.sequences);
+            }
+            if self.results.send(result).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// The thread that writes.
+struct Writer<S: Storage> {
+    log: Log<S>,
+    storage: S,
+    policy: SyncPolicy,
+    clock: fn() -> Now,
+    shared: Arc<Shared>,
+    lane: Receiver<Buffer>,
+    jobs: Sender<Job<S::File>>,
+    results: Receiver<JobResult<S::File>>,
+    stops: Receiver<Millis>,
+    /// A shutdown has begun, and ends by then.
+    stop_by: Option<Moment>,
+}
+
+/// What ended a sleep.
+enum Woken<File> {
+    Buffer(Buffer),
+    Result(JobResult<File>),
+    Stop(Millis),
+    ByTime,
+    /// All who could hand anything over are gone.
+    Abandoned,
+}
+
+impl<S: Storage> Writer<S> {
+    fn run(mut self) {
+        loop {
+            let woken = self.sleep();
+            let now = (self.clock)();
+            self.log.set_live(self.shared.live());
+            self.log.hold_unlinking(self.shared.is_held());
+            match woken {
+                Woken::Buffer(first) => {
+                    let buffers = self.gather(first);
+                    self.log.write(buffers, now);
+                }
+                Woken::Result(result) => self.log.finish_job(result, now),
+                Woken::Stop(within) => self.begin_stop(within, now),
+                Woken::ByTime => {}
+                Woken::Abandoned => return,
+            }
+            self.log.advance(now);
+            self.publish();
+            self.hand_out_jobs();
+            if self.is_stopped(now) {
+                return;
+            }
+        }
+    }
+
+    fn sleep(&self) -> Woken<S::File> {
+        let now = (self.clock)().moment;
+        let due = self.log.next_deadline().map_or(SLEEP_MAX, |due| due.since(now));
+        let longest = if self.stop_by.is_some() { SHUTDOWN_STEP } else { SLEEP_MAX };
+        let timeout = Duration::from_millis(due.min(longest).as_u64());
+        select! {
+            recv(self.lane) -> buffer => buffer.map_or(Woken::Abandoned, Woken::Buffer),
+            recv(self.results) -> result => result.map_or(Woken::Abandoned, Woken::Result),
+            recv(self.stops) -> within => within.map_or(Woken::Abandoned, Woken::Stop),
+            default(timeout) => Woken::ByTime,
+        }
+    }
+
+    /// What else has been handed over by now, up to what one write should take.
+    fn gather(&self, first: Buffer) -> Vec<Buffer> {
+        let mut bytes = first.bytes.len();
+        let mut buffers = vec![first];
+        while bytes < GATHER_BYTES_MAX
+            && let Ok(buffer) = self.lane.try_recv()
+        {
+            bytes += buffer.bytes.len();
+            buffers.push(buffer);
+        }
+        buffers
+    }
+
+    fn publish(&self) {
+        let progress = &self.shared.progress;
+        self.shared.room.set(self.log.room());
+        progress.publish_segment(self.log.current_segment());
+        progress.publish(Level::Written, self.log.written());
+        progress.publish_cut(self.log.cut());
+        progress.publish_condition(match (self.log.is_poisoned(), self.log.is_full()) {
+            (true, _) => Condition::Poisoned,
+            (_, true) => Condition::Full,
+            _ => Condition::Good,
+        });
+    }
+
+    fn hand_out_jobs(&mut self) {
+        while let Some(job) = self.log.poll_job((self.clock)()) {
+            if job.is_sync() && self.policy == SyncPolicy::Always {
+                let result = job.run(&self.storage);
+                if let JobResult::Synced(Ok(covers)) = &result {
+                    self.shared.progress.publish(Level::Synced, &covers.sequences);
+                }
+                self.log.finish_job(result, (self.clock)());
+                self.publish();
+            } else if self.jobs.try_send(job).is_err() {
+                debug_assert!(false, "the lane holds all jobs that can be out");
+            }
+        }
+    }
+
+    fn begin_stop(&mut self, within: Millis, now: Now) {
+        self.stop_by = Some(now.moment.after(within));
+        let last: Vec<Buffer> = self.lane.try_iter().collect();
+        self.log.write(last, now);
+        self.log.settle(now);
+    }
+
+    fn is_stopped(&self, now: Now) -> bool {
+        let Some(stop_by) = self.stop_by else { return false };
+        let is_settled = self.log.is_settled() && self.lane.is_empty();
+        if is_settled {
+            self.shared.settle();
+        }
+        is_settled || self.log.is_poisoned() || now.moment >= stop_by
+    }
+}
+
+impl<S: Storage> Drop for Writer<S> {
+    /// Whatever ended the thread but a shutdown: those who wait must not wait for ever.
+    fn drop(&mut self) {
+        if self.stop_by.is_none() {
+            self.shared.progress.publish_condition(Condition::Poisoned);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -57,70 +57,10 @@ fn status_of(signal: i32) -> i32 {
     128 + signal
 }
 
+// What the signals do to a running server is tested from outside, in `tests/process`.
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
-    use std::process::{Child, Command, Stdio};
-
-    use rustix::process::{Pid, Signal, kill_process};
-
     use super::*;
-
-    /// Set for the child alone, which would otherwise wait for ever.
-    const CHILD: &str = "SIGNALS_TEST_CHILD";
-
-    /// Not a test but the process that the tests below send signals to: it tells what happens.
-    #[test]
-    #[ignore = "runs as a child of the other tests"]
-    fn child_that_watches() {
-        if std::env::var_os(CHILD).is_none() {
-            return;
-        }
-        let tell = |line: &str| std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
-        let stopping = Stopping::new();
-        let seen = stopping.clone();
-        watch(stopping, move || tell(if seen.is_set() { "stopping" } else { "woken without a flag" }))
-            .unwrap();
-        tell("ready");
-        loop {
-            thread::park();
-        }
-    }
-
-    fn started_child() -> (Child, impl FnMut() -> String) {
-        let this_file = std::env::current_exe().unwrap();
-        let name = "runtime::signals::tests::child_that_watches";
-        let mut child = Command::new(this_file)
-            .args(["--ignored", "--exact", "--nocapture", name])
-            .env(CHILD, "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        (child, move || lines.next().unwrap().unwrap())
-    }
-
-    fn send(child: &Child, signal: Signal) {
-        kill_process(Pid::from_child(child), signal).unwrap();
-    }
-
-    #[test]
-    fn the_first_signal_wakes_the_cores_and_the_second_ends_the_process() {
-        for (first, second, status) in [
-            (Signal::TERM, Signal::TERM, 143),
-            (Signal::INT, Signal::INT, 130),
-            (Signal::INT, Signal::TERM, 143),
-        ] {
-            let (mut child, mut next_line) = started_child();
-            assert_eq!(next_line(), "ready");
-            send(&child, first);
-            assert_eq!(next_line(), "stopping");
-            assert!(child.try_wait().unwrap().is_none(), "one signal lets it finish its work");
-            send(&child, second);
-            assert_eq!(child.wait().unwrap().code(), Some(status), "{first:?}, {second:?}");
-        }
-    }
 
     #[test]
     fn only_the_first_to_ask_is_told_so() {
@@ -128,5 +68,10 @@ mod tests {
         assert!(!stopping.is_set());
         assert!(stopping.set());
         assert!(stopping.is_set() && !stopping.clone().set());
+    }
+
+    #[test]
+    fn a_shell_reads_the_signal_from_the_status() {
+        assert_eq!((status_of(SIGINT), status_of(SIGTERM)), (130, 143));
     }
 }

@@ -3,7 +3,7 @@
 //! One log for the process, in segments of their own salt. A core logs into a buffer
 //! ([`CoreJournal`]); one thread seals all buffers for their place and writes them, another
 //! syncs ([`Journal`]); what goes where the pure [`Log`] decides, over a [`Storage`]. Reading
-//! is pure too: [`survey`] makes a compact list of a segment, [`Recovery`] judges all lists
+//! is pure too: [`survey()`] makes a compact list of a segment, [`Recovery`] judges all lists
 //! together, and a [`Plan`] yields one shard's sessions.
 //!
 //! ```text

@@ -4,7 +4,7 @@
 //! The driver calls, with the time: [`Log::write`] with what the cores handed over, then
 //! [`Log::poll_job`] until it gives nothing (the jobs block, and may run on another
 //! thread), [`Log::finish_job`] with each result, [`Log::advance`] when
-//! [`Log::next_deadline`] has come. After each of these it publishes [`Log::positions`].
+//! [`Log::next_deadline`] has come. After each of these it publishes [`Log::written`] and [`Log::synced`].
 //!
 //! ```text
 //! queue ──write──▶ kept ──sync──▶ dropped      older … older │ current │ spare spare

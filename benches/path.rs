@@ -7,8 +7,8 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use seshun::api::{Caller, Judge};
 use seshun::http::{Connection, Event, Limits};
-use seshun::registry::{Authority, KeyAction, KeyOperation, Replica};
-use seshun::types::{ApiKey, BucketName};
+use seshun::registry::{BucketState, Replica};
+use seshun::types::{ApiKey, BucketId, BucketName};
 
 #[path = "path/bed.rs"]
 mod bed;
@@ -57,8 +57,9 @@ impl Requests {
 
 fn judging(c: &mut Criterion) {
     let bucket = BucketName::parse(b"cart").expect("a bucket's name");
-    let (mut authority, mut replica) = (Authority::new(0), Replica::new(&[7; 32]));
-    authority.receive(&mut replica, KeyOperation { bucket, action: KeyAction::Make([1; 32]) }, ());
+    let mut replica = Replica::new(&[7; 32]);
+    let key = Some(ApiKey::from_random(&[1; 32]));
+    replica.restore(&[BucketState { id: BucketId::new(0), name: bucket, key }]);
     let settings = bed::settings();
     let judge = Judge { settings: &settings, replica: &replica, is_draining: false };
     let mut connection = Connection::new(Limits::default());

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput};
 use mimalloc::MiMalloc;
 use seshun::store::wheel::{Link, Links, Wheel};
-use seshun::store::{Handle, IdHasher, Lease, MemoryPool, NewSession, Replacement, Settings, Store};
+use seshun::store::{Found, Handle, IdHasher, Lease, MemoryPool, NewSession, Replacement, Settings, Store};
 use seshun::types::{BootEpoch, BucketId, ByteCount, Deadline, Moment, SessionId, Ttl};
 
 #[global_allocator]
@@ -73,8 +73,11 @@ fn filled_store(len: u64, data_len: usize) -> Store {
     store
 }
 
-fn find(store: &mut Store, now: Moment, number: u64) -> Handle {
-    store.find(now, BUCKET, id(number)).expect("it was created and is not due")
+fn find(store: &Store, now: Moment, number: u64) -> Handle {
+    match store.find(now, BUCKET, id(number)) {
+        Found::Live(handle) => handle,
+        other => panic!("it was created and is not due: {other:?}"),
+    }
 }
 
 fn store(criterion: &mut Criterion) {
@@ -89,20 +92,20 @@ fn store(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("read", |bencher| {
         bencher.iter(|| {
-            let handle = find(&mut filled, now, next());
+            let handle = find(&filled, now, next());
             black_box(filled.view(handle).data.last().copied())
         });
     });
     group.bench_function("read and touch", |bencher| {
         bencher.iter(|| {
-            let handle = find(&mut filled, now, next());
-            filled.touch(now, handle);
+            let handle = find(&filled, now, next());
+            filled.touch(handle, filled.deadline_after_touch(now, handle));
             black_box(filled.view(handle).data.last().copied())
         });
     });
     group.bench_function("replace", |bencher| {
         bencher.iter(|| {
-            let handle = find(&mut filled, now, next());
+            let handle = find(&filled, now, next());
             let content_type = b"application/json".as_slice();
             let new = Replacement { own_ttl: None, data: Cow::Borrowed(&data), content_type };
             filled.replace(now, handle, new)
@@ -111,7 +114,7 @@ fn store(criterion: &mut Criterion) {
     group.bench_function("remove and create", |bencher| {
         bencher.iter(|| {
             let number = next();
-            let handle = find(&mut filled, now, number);
+            let handle = find(&filled, now, number);
             filled.remove(handle);
             create(&mut filled, now, number, &data);
         });
@@ -141,7 +144,7 @@ fn store_life(criterion: &mut Criterion, len: u64) {
         bencher.iter_batched(
             || filled_store(len, 1024),
             |mut store| {
-                while store.advance(due, TURN_BUDGET).more_due {}
+                while store.advance(due, TURN_BUDGET, |_| ()).more_due {}
                 assert!(store.is_empty(), "all were due");
                 store
             },
@@ -156,10 +159,10 @@ fn store_life(criterion: &mut Criterion, len: u64) {
 struct Entry {
     link: Link,
     deadline: Deadline,
-    _rest: [u64; 7],
+    _rest: [u64; 8],
 }
 
-const _: () = assert!(size_of::<Entry>() == 72);
+const _: () = assert!(size_of::<Entry>() == 80);
 
 #[derive(Clone)]
 struct Entries(Vec<Entry>);
@@ -181,7 +184,7 @@ fn some_deadline(index: u32, round: u64) -> Deadline {
 }
 
 fn filled_wheel(len: u64) -> (Wheel, Entries) {
-    let entry = |index| Entry { link: Link::UNFILED, deadline: some_deadline(index, 0), _rest: [0; 7] };
+    let entry = |index| Entry { link: Link::UNFILED, deadline: some_deadline(index, 0), _rest: [0; 8] };
     let mut entries = Entries((0..len as u32).map(entry).collect());
     let mut wheel = Wheel::new(START);
     for index in 0..len as u32 {
@@ -274,7 +277,7 @@ fn print_memory() {
     println!("after as many of them, chosen at random, were removed and created again");
     for turn in 0..1_200_000 {
         let (now, number) = (Moment::from_millis(1_200_000), random(turn) % 1_200_000);
-        let handle = find(&mut store, now, number);
+        let handle = find(&store, now, number);
         store.remove(handle);
         create(&mut store, now, number, &data);
     }

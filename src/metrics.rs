@@ -6,9 +6,13 @@
 //! itself; two numbers read together need not belong to the same turn.
 //! Nothing here reads a clock, allocates after the start or knows how the numbers are shown.
 
+mod journal;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::types::{ByteCount, Millis, Moment, ShardId, UnixMillis};
+
+pub use journal::{BOUNDS_MICROS, Durations, JournalFigure, JournalMetrics};
 
 /// The statuses that are counted apart. Any other is counted in one column behind them.
 pub const STATUSES: [u16; 21] =
@@ -117,6 +121,16 @@ pub enum Figure {
     PanicsCaught,
     /// Total: milliseconds of CPU time that the core's thread has used.
     CpuMillis,
+    /// Total: touches that the journal was told of.
+    TouchesLogged,
+    /// Total: sessions that were logged again so that old segments can go.
+    CopiesLogged,
+    /// Total: changes refused because the disk is full.
+    JournalRefusedDisk,
+    /// Total: changes refused because too many wait for the disk.
+    JournalRefusedBacklog,
+    /// Gauge: outputs that waited for the journal when it was last looked at.
+    OutputsWaiting,
     /// Gauge: the moment of the last turn, in milliseconds of the monotonic clock.
     Heartbeat,
 }
@@ -254,6 +268,24 @@ impl CoreMetrics {
         self.cell(Figure::SessionsCreated).show(created);
         self.cell(Figure::SessionsDeleted).show(deleted);
         self.cell(Figure::SessionsExpired).show(expired);
+    }
+
+    /// So many touches and copies were logged since the start.
+    pub fn show_logged(&self, touches: u64, copies: u64) {
+        self.cell(Figure::TouchesLogged).show(touches);
+        self.cell(Figure::CopiesLogged).show(copies);
+    }
+
+    /// So many changes were refused since the start, for lack of room on the disk and because
+    /// too many wait for it.
+    pub fn show_journal_refusals(&self, disk: u64, backlog: u64) {
+        self.cell(Figure::JournalRefusedDisk).show(disk);
+        self.cell(Figure::JournalRefusedBacklog).show(backlog);
+    }
+
+    /// So many outputs wait for the journal.
+    pub fn show_outputs_waiting(&self, outputs: usize) {
+        self.cell(Figure::OutputsWaiting).show(outputs as u64);
     }
 
     /// A turn has ended.

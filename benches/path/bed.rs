@@ -12,7 +12,7 @@ use seshun::mesh::{
     Conversation, Loads, Mail, Next, Node, NodeLimits, NodeParts, Parcel, Placement, Random, TransitPool,
 };
 use seshun::metrics::CoreMetrics;
-use seshun::registry::Replica;
+use seshun::registry::{Buckets, Replica};
 use seshun::shard::{Owners, Shard};
 use seshun::store::{self, IdHasher, Lease, MemoryPool, Store};
 use seshun::types::{
@@ -71,6 +71,7 @@ impl Bed {
                 owners: owners.clone(),
                 shard: Shard::new(Store::new(rules, owners.hasher().clone(), now().moment, lease)),
                 replica: Replica::new(&[7; 32]),
+                buckets: Arc::new(Buckets::none()),
                 settings: Arc::clone(&settings),
                 limits: NodeLimits { output_bytes_max: 1 << 20, requests_per_turn_max: 32 },
                 placement: Placement::new(here, loads.clone()),

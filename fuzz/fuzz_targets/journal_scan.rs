@@ -56,7 +56,7 @@ fn walk<'b>(bytes: &'b [u8], header: &SegmentHeader) -> Vec<(LogOffset, Record<'
         let (start, next) = match found {
             Found::Record { at, record } => {
                 records.push((at, record));
-                (at, at.after(record.byte_len()))
+                (at, at.after(record.entry.record_len()))
             }
             Found::Bad(span) => (span.start, span.end),
         };

@@ -4,6 +4,7 @@
 //! out. The listener itself, its sockets and the reading of `/proc` belong to the runtime.
 //! No page changes anything, and none shows a key, an id or a bucket's name.
 
+mod journal;
 mod pages;
 mod prometheus;
 

@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 
+use super::journal::JournalPage;
 use super::{Readiness, ReadinessCell, prometheus};
-use crate::metrics::{CoreMetrics, ProcessFigures};
+use crate::metrics::{CoreMetrics, JournalMetrics, ProcessFigures};
 use crate::types::{Millis, Moment};
 
 /// A core whose last turn is longer ago than this has stopped. Its loop turns at least once a
@@ -61,6 +62,8 @@ pub struct State {
     pub cores: Vec<Arc<CoreMetrics>>,
     /// Where the server stands.
     pub readiness: Arc<ReadinessCell>,
+    /// The journal's numbers; none where nothing outlives the process.
+    pub journal: Option<Arc<JournalMetrics>>,
 }
 
 impl State {
@@ -96,16 +99,33 @@ impl State {
     }
 
     fn readyz(&self) -> Page {
+        let journal = self.journal.as_deref();
         match self.readiness.get() {
-            Readiness::Starting => Page::line(503, "starting"),
+            Readiness::Starting => Page::line(503, &starting(journal)),
+            Readiness::Ready if journal.is_some_and(JournalMetrics::has_failed) => {
+                Page::line(503, "the journal keeps nothing any more: restart")
+            }
             Readiness::Ready => Page::line(200, "ok"),
             Readiness::Draining => Page::line(503, "draining"),
         }
     }
 
     fn metrics(&self, now: Moment, process: &ProcessFigures) -> Page {
-        let body = prometheus::render_prometheus(&self.cores, process, now);
+        let mut body = prometheus::render_prometheus(&self.cores, process, now);
+        if let Some(journal) = &self.journal {
+            body.push_str(&JournalPage(journal).to_string());
+        }
         Page::new(200, prometheus::CONTENT_TYPE, body)
+    }
+}
+
+/// How far the start has come.
+fn starting(journal: Option<&JournalMetrics>) -> String {
+    match journal.map(JournalMetrics::replay) {
+        Some((read, all)) if all > 0 => {
+            format!("starting: {} % of the journal is replayed", read * 100 / all)
+        }
+        _ => "starting".into(),
     }
 }
 

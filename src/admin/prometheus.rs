@@ -19,11 +19,13 @@ pub fn render_prometheus(cores: &[Arc<CoreMetrics>], process: &ProcessFigures, n
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+pub(super) enum Kind {
     /// Only grows, and is named so.
     Counter,
     /// Goes up and down.
     Gauge,
+    /// Counts by size, with the sum of all sizes.
+    Histogram,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
         }
     }
 }
@@ -67,7 +70,7 @@ const fn in_millis(metric: CoreMetric) -> CoreMetric {
 
 /// Every figure but the heartbeat, which is shown as an age.
 #[rustfmt::skip]
-const CORE_METRICS: [CoreMetric; 21] = [
+const CORE_METRICS: [CoreMetric; 26] = [
     counter(Figure::ForwardsSent, "seshun_forwards_sent_total", "Frames of requests sent to the core that owns the session."),
     counter(Figure::ForwardsServed, "seshun_forwards_served_total", "Frames of requests served for another core."),
     counter(Figure::ForwardsTimedOut, "seshun_forward_timeouts_total", "Forwards whose reply did not come in time (503)."),
@@ -88,6 +91,11 @@ const CORE_METRICS: [CoreMetric; 21] = [
     counter(Figure::BytesReceived, "seshun_received_bytes_total", "Bytes read from clients."),
     counter(Figure::BytesSent, "seshun_sent_bytes_total", "Bytes written to clients."),
     counter(Figure::PanicsCaught, "seshun_panics_caught_total", "Panics caught at a connection (500)."),
+    counter(Figure::TouchesLogged, "seshun_journal_touches_total", "Touches that were logged because the logged deadline came near."),
+    counter(Figure::CopiesLogged, "seshun_journal_copies_total", "Sessions logged again so that old segments can be removed."),
+    counter(Figure::JournalRefusedDisk, "seshun_journal_refused_disk_total", "Changes refused because the disk is full (507)."),
+    counter(Figure::JournalRefusedBacklog, "seshun_journal_refused_backlog_total", "Changes refused because too many wait for the disk (503)."),
+    gauge(Figure::OutputsWaiting, "seshun_journal_waiting_outputs", "Connections whose answers waited for the journal at the core's last turn."),
     in_millis(counter(Figure::CpuMillis, "seshun_core_cpu_seconds_total", "CPU time that the core's thread has used.")),
 ];
 
@@ -188,7 +196,7 @@ impl Exposition<'_> {
 }
 
 /// The two lines that open a metric.
-fn describe(f: &mut fmt::Formatter<'_>, name: &str, kind: Kind, help: &str) -> fmt::Result {
+pub(super) fn describe(f: &mut fmt::Formatter<'_>, name: &str, kind: Kind, help: &str) -> fmt::Result {
     debug_assert_eq!(kind == Kind::Counter, name.ends_with("_total"), "{name}: counters alone end in _total");
     debug_assert!(!help.contains(['\n', '\\']), "{name}: a help text needs no escapes");
     writeln!(f, "# HELP {name} {help}\n# TYPE {name} {}", kind.name())
@@ -205,7 +213,7 @@ const fn usual_status(kind: RequestKind) -> u16 {
 }
 
 /// A span in Prometheus' base unit, exact to the millisecond.
-struct Seconds(Millis);
+pub(super) struct Seconds(pub(super) Millis);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

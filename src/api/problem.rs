@@ -47,8 +47,14 @@ pub enum Problem {
     BucketTaken,
     /// The bucket has no key.
     NoKey,
-    /// No room for new data.
+    /// No memory for new data.
     StorageFull,
+    /// No room on the disk for a change.
+    DiskFull,
+    /// Too many changes wait for the disk.
+    JournalBehind,
+    /// No change can be kept any more.
+    JournalFailed,
     /// The core that must answer has too much to do.
     Busy,
     /// The core that must answer did not; whether it acted is unknown.
@@ -85,7 +91,8 @@ impl Problem {
             Self::NoSession | Self::NoKey => Status::NotFound,
             Self::Precondition(_) => Status::PreconditionFailed,
             Self::BucketReserved | Self::BucketTaken => Status::Conflict,
-            Self::StorageFull => Status::InsufficientStorage,
+            Self::StorageFull | Self::DiskFull => Status::InsufficientStorage,
+            Self::JournalBehind | Self::JournalFailed => Status::ServiceUnavailable,
             Self::Busy | Self::Unanswered | Self::TransitFull => Status::ServiceUnavailable,
             Self::AnswersFull | Self::TooManyConnections => Status::ServiceUnavailable,
             Self::Internal => Status::InternalServerError,
@@ -112,6 +119,9 @@ impl Problem {
             Self::BucketTaken => "bucket_has_key",
             Self::NoKey => "api_key_not_found",
             Self::StorageFull => "storage_full",
+            Self::DiskFull => "disk_full",
+            Self::JournalBehind => "journal_behind",
+            Self::JournalFailed => "journal_failed",
             Self::Busy => "busy",
             Self::Unanswered => "unanswered",
             Self::TransitFull => "too_many_bodies",
@@ -158,6 +168,13 @@ impl Problem {
             Self::StorageFull => {
                 "Memory is full; existing sessions can be read and deleted, and expire in time."
             }
+            Self::DiskFull => {
+                "The server's disk is full; nothing was done. Existing sessions can be read, and expire in time."
+            }
+            Self::JournalBehind => "Too many changes wait for the disk; nothing was done, try again.",
+            Self::JournalFailed => {
+                "The server can keep no more changes until it is restarted; nothing was done. Sessions can be read."
+            }
             Self::Busy => "Too much is waiting; nothing was done, try again.",
             Self::Unanswered => "No answer came in time; whether the request was carried out is unknown.",
             Self::TransitFull => "Too many large bodies are on their way; nothing was done, try again.",
@@ -176,6 +193,9 @@ impl From<Refusal> for Problem {
             Refusal::Missing => Self::NoSession,
             Refusal::PreconditionFailed(version) => Self::Precondition(version),
             Refusal::Full => Self::StorageFull,
+            Refusal::DiskFull => Self::DiskFull,
+            Refusal::Behind => Self::JournalBehind,
+            Refusal::Unkept => Self::JournalFailed,
             Refusal::KeyChanged => Self::Unauthorized,
             Refusal::Unavailable => Self::Busy,
             // Nobody draws the same 122 random bits twice: a generator is broken.

@@ -61,6 +61,10 @@ impl Renderer<'_> {
             KeyOutcome::Taken => self.problem(Problem::BucketTaken, reply, out),
             KeyOutcome::Full => self.problem(Problem::StorageFull, reply, out),
             KeyOutcome::Busy => self.problem(Problem::Busy, reply, out),
+            KeyOutcome::DiskFull => self.problem(Problem::DiskFull, reply, out),
+            KeyOutcome::Behind => self.problem(Problem::JournalBehind, reply, out),
+            KeyOutcome::Unkept => self.problem(Problem::JournalFailed, reply, out),
+            KeyOutcome::Unknown => self.problem(Problem::Unanswered, reply, out),
         }
     }
 

@@ -5,9 +5,9 @@
 
 use super::*;
 use crate::http::{Connection, Event, Limits, Status};
-use crate::registry::{Authority, KeyAction, KeyOperation, Replica};
+use crate::registry::{BucketState, KeyAction, Replica};
 use crate::shard::VersionSet;
-use crate::types::{ApiKey, ByteCount, MasterKey};
+use crate::types::{ApiKey, BucketId, ByteCount, MasterKey};
 
 const MASTER: &str = "a-master-key-of-the-operator";
 const EXAMPLE: &str = "change-me-before-you-expose-me";
@@ -33,16 +33,10 @@ fn bucket(name: &str) -> BucketName {
 
 /// Buckets `cart` and `shop` with their keys, `old` without one.
 fn replica() -> Replica {
-    let (mut authority, mut replica) = (Authority::new(0), Replica::new(&[9; 32]));
-    let operations = [
-        ("cart", KeyAction::Make([1; 32])),
-        ("shop", KeyAction::Make([2; 32])),
-        ("old", KeyAction::Make([3; 32])),
-        ("old", KeyAction::Remove),
-    ];
-    for (name, action) in operations {
-        authority.receive(&mut replica, KeyOperation { bucket: bucket(name), action }, ());
-    }
+    let mut replica = Replica::new(&[9; 32]);
+    let state = |number, name, key| BucketState { id: BucketId::new(number), name: bucket(name), key };
+    let key = |byte| Some(ApiKey::from_random(&[byte; 32]));
+    replica.restore(&[state(0, "cart", key(1)), state(1, "shop", key(2)), state(2, "old", None)]);
     replica
 }
 

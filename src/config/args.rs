@@ -33,6 +33,10 @@ pub struct Args {
     #[arg(long, value_name = "DRIVER")]
     pub driver: Option<String>,
 
+    /// Keep the journal in this folder, which is made where it is missing
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+
     /// Judge the configuration and exit: 0 if it is good, 1 if not
     #[arg(long)]
     pub check_config: bool,
@@ -50,6 +54,7 @@ impl Args {
             ("--admin-listen", "admin.listen", &self.admin_listen),
             ("--cores", "server.cores", &self.cores),
             ("--driver", "server.driver", &self.driver),
+            ("--data-dir", "journal.dir", &self.data_dir),
         ];
         flags.into_iter().filter_map(|(flag, key, given)| given.as_deref().map(|text| (flag, key, text)))
     }
@@ -68,8 +73,8 @@ mod tests {
     #[test]
     fn every_flag_is_known_and_kept_as_written() {
         let args = parse(
-            "seshun --config a.yml --listen x --admin-listen off --cores=2 --driver epoll --check-config \
-             --print-config",
+            "seshun --config a.yml --listen x --admin-listen off --cores=2 --driver epoll --data-dir d \
+             --check-config --print-config",
         )
         .unwrap();
         assert_eq!(args.config, Some(PathBuf::from("a.yml")));
@@ -82,6 +87,7 @@ mod tests {
                 ("--admin-listen", "admin.listen", "off"),
                 ("--cores", "server.cores", "2"),
                 ("--driver", "server.driver", "epoll"),
+                ("--data-dir", "journal.dir", "d"),
             ]
         );
     }
@@ -103,7 +109,8 @@ mod tests {
     #[test]
     fn help_names_every_flag() {
         let help = parse("seshun --help").unwrap_err().to_string();
-        let flags = ["--config", "--listen", "--admin-listen", "--cores", "--driver", "--check-config"];
+        let flags =
+            ["--config", "--listen", "--admin-listen", "--cores", "--driver", "--data-dir", "--check-config"];
         for flag in flags.into_iter().chain(["--print-config", "--version", "--help"]) {
             assert!(help.contains(flag), "{flag} is missing in:\n{help}");
         }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::kind::show_memory;
 use super::units::{show_size, show_span};
-use super::{Config, Fault, MemoryMax, Place};
+use super::{Config, Fault, JournalMode, MemoryMax, Place};
 
 /// Two keys that cannot both be as they are.
 pub(super) struct Clash {
@@ -55,12 +55,14 @@ pub(super) fn clashes(config: &Config) -> Vec<Clash> {
 }
 
 /// What an operator should know although nothing is wrong.
-pub(super) fn warnings(config: &Config) -> Option<String> {
-    config.auth.has_example_key().then(|| {
-        "auth.master_keys has the example master key, which is public and works from loopback only; \
-         make your own with `openssl rand -hex 32`"
-            .into()
-    })
+pub(super) fn warnings(config: &Config) -> impl Iterator<Item = String> {
+    const EXAMPLE_KEY: &str = "auth.master_keys has the example master key, which is public and works from \
+                               loopback only; make your own with `openssl rand -hex 32`";
+    const MEMORY_ONLY: &str =
+        "journal.mode is memory: a restart, a crash or a power cut loses all sessions and API keys";
+    let example_key = config.auth.has_example_key().then_some(EXAMPLE_KEY);
+    let memory_only = (config.journal.mode == JournalMode::Memory).then_some(MEMORY_ONLY);
+    example_key.into_iter().chain(memory_only).map(str::to_owned)
 }
 
 fn ttl_over_max(config: &Config) -> Option<Clash> {
@@ -208,10 +210,13 @@ mod tests {
     #[test]
     fn a_key_of_ones_own_may_be_exposed_and_warns_of_nothing() {
         let mut config = listening("0.0.0.0:1", Some("0.0.0.0:2"));
-        assert!(warnings(&config).is_some());
+        assert_eq!(warnings(&config).count(), 1);
         config.auth.master_keys[0].is_example = false;
         assert_eq!(keys(&config), [[""; 2]; 0]);
-        assert_eq!(warnings(&config), None);
+        assert_eq!(warnings(&config).count(), 0);
+        config.journal.mode = JournalMode::Memory;
+        assert!(warnings(&config).all(|warning| warning.contains("journal.mode is memory")));
+        assert_eq!(warnings(&config).count(), 1);
     }
 
     #[test]

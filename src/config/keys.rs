@@ -29,6 +29,9 @@ const CONNECTIONS: Range<u32> = (1, 1_000_000);
 /// Longer than any load balancer takes to notice.
 const DRAIN_DELAY: Range<Millis> = (Millis::ZERO, Millis::from_secs(10 * 60));
 
+/// How long a wall clock is believed that the process was down; never is an answer too.
+const DOWNTIME: Range<Millis> = (Millis::ZERO, Millis::from_secs(3650 * 24 * 60 * 60));
+
 const _: () = assert!(PAYLOAD_SIZE.1.as_u64() <= u32::MAX as u64, "a payload's length fits 32 bits");
 
 /// One setting.
@@ -56,6 +59,10 @@ pub(super) static KEYS: &[Key] = &[
     key("session", "ttl", Kind::Ttl(|config| &mut config.session.ttl)),
     key("session", "max_ttl", Kind::Ttl(|config| &mut config.session.max_ttl)),
     key("session", "max_payload", Kind::Size(|config| &mut config.session.max_payload, PAYLOAD_SIZE)),
+    key("journal", "mode", Kind::Mode(|config| &mut config.journal.mode)),
+    key("journal", "dir", Kind::Folder(|config| &mut config.journal.dir)),
+    key("journal", "strict", Kind::Switch(|config| &mut config.journal.strict)),
+    key("journal", "downtime_max", Kind::Span(|config| &mut config.journal.downtime_max, DOWNTIME)),
     key("memory", "max", Kind::Memory(|config| &mut config.memory.max)),
     key("limits", "connections", Kind::Count(|config| &mut config.limits.connections, CONNECTIONS)),
     key("limits", "head", Kind::Size(|config| &mut config.limits.head, HELD_SIZE)),

@@ -6,12 +6,13 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde_yaml::Value;
 
 use super::units::{parse_size, parse_span, show_size, show_span};
-use super::{Config, ConfiguredMasterKey, Cores, DriverChoice, EXAMPLE_MASTER_KEY, MemoryMax};
+use super::{Config, ConfiguredMasterKey, Cores, DriverChoice, EXAMPLE_MASTER_KEY, JournalMode, MemoryMax};
 use crate::types::{ByteCount, MasterKey, Millis, ShardCount, Ttl};
 
 /// The most master keys that are taken: each costs a comparison a request.
@@ -50,6 +51,10 @@ pub(super) enum Kind {
     Cores(Field<Cores>),
     /// `auto`, `io_uring` or `epoll`.
     Driver(Field<DriverChoice>),
+    /// `memory`, `everysec` or `always`.
+    Mode(Field<JournalMode>),
+    /// A folder's path.
+    Folder(Field<PathBuf>),
     /// A list of secrets.
     MasterKeys(Field<Vec<ConfiguredMasterKey>>),
     /// `true` or `false`.
@@ -101,6 +106,8 @@ impl Kind {
             }
             Self::Cores(field) => *field(config) = parse_cores(text)?,
             Self::Driver(field) => *field(config) = parse_driver(text)?,
+            Self::Mode(field) => *field(config) = parse_mode(text)?,
+            Self::Folder(field) => *field(config) = parse_folder(text)?,
             Self::Switch(field) => *field(config) = text.parse().ok()?,
             Self::Ttl(field) => *field(config) = parse_ttl(text)?,
             Self::Memory(field) => *field(config) = parse_memory(text)?,
@@ -124,6 +131,8 @@ impl Kind {
             }
             Self::Cores(_) => format!("auto or a number from 1 to {}", ShardCount::MAX),
             Self::Driver(_) => "auto, io_uring or epoll".into(),
+            Self::Mode(_) => "memory, everysec or always".into(),
+            Self::Folder(_) => "a folder's path, as in ./data or /var/lib/seshun".into(),
             Self::MasterKeys(_) => format!("a list of 1 to {MASTER_KEYS_MAX} keys"),
             Self::Switch(_) => "true or false".into(),
             Self::Ttl(_) => {
@@ -152,6 +161,8 @@ impl Kind {
             }
             Self::Cores(field) => show_cores(*field(config)),
             Self::Driver(field) => field(config).to_string().into(),
+            Self::Mode(field) => field(config).to_string().into(),
+            Self::Folder(field) => field(config).display().to_string().into(),
             Self::MasterKeys(field) => vec![Value::from(HIDDEN_KEY); field(config).len()].into(),
             Self::Switch(field) => (*field(config)).into(),
             Self::Ttl(field) => show_span(field(config).as_millis()).into(),
@@ -240,6 +251,17 @@ fn parse_driver(text: &str) -> Option<DriverChoice> {
     [DriverChoice::Auto, DriverChoice::IoUring, DriverChoice::Epoll]
         .into_iter()
         .find(|driver| driver.to_string() == text)
+}
+
+fn parse_mode(text: &str) -> Option<JournalMode> {
+    [JournalMode::Memory, JournalMode::EverySecond, JournalMode::Always]
+        .into_iter()
+        .find(|mode| mode.to_string() == text)
+}
+
+fn parse_folder(text: &str) -> Option<PathBuf> {
+    let is_path = !text.is_empty() && !text.contains('\0');
+    is_path.then(|| text.into())
 }
 
 fn parse_ttl(text: &str) -> Option<Ttl> {

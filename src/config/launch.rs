@@ -3,10 +3,11 @@
 //! The one place where both are known: the modules below know nothing of sections and keys,
 //! and the configuration knows nothing of cores and sockets.
 
-use super::{Config, Cores, DriverChoice, MemoryMax};
+use super::{Config, Cores, DriverChoice, JournalMode, MemoryMax};
 use crate::api::{MasterKeyring, SessionRules};
+use crate::journal::SyncPolicy;
 use crate::mesh::NodeLimits;
-use crate::runtime::{LaunchSettings, Timeouts, cpus, driver, memory};
+use crate::runtime::{JournalSettings, LaunchSettings, Timeouts, cpus, driver, memory};
 use crate::types::ByteCount;
 
 impl Config {
@@ -40,7 +41,23 @@ impl Config {
                 requests_per_turn_max: usize::from(self.limits.requests_per_turn),
             },
             timeouts: self.timeouts(),
+            journal: self.journal_settings(),
         }
+    }
+
+    /// How the journal is kept; none where there is none.
+    fn journal_settings(&self) -> Option<JournalSettings> {
+        let policy = match self.journal.mode {
+            JournalMode::Memory => return None,
+            JournalMode::EverySecond => SyncPolicy::EverySecond,
+            JournalMode::Always => SyncPolicy::Always,
+        };
+        Some(JournalSettings {
+            policy,
+            dir: self.journal.dir.clone(),
+            is_strict: self.journal.strict,
+            downtime_max: self.journal.downtime_max,
+        })
     }
 
     fn master_keyring(&self) -> MasterKeyring {

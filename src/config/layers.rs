@@ -19,6 +19,9 @@ use super::{Args, Config, ConfigError, Fault, Place, Source};
 /// The variable that names the file.
 const FILE_VARIABLE: &str = "SESHUN_CONFIG";
 
+/// The key that is a path.
+const FOLDER_KEY: &str = "journal.dir";
+
 /// The environment variables that are ours by their name.
 pub(super) struct Environment {
     /// The file that they name.
@@ -101,6 +104,17 @@ impl Layers {
                 },
                 _ => debug_assert!(false, "a name is a section or a key in one"),
             }
+        }
+        self.anchor_folder(source);
+    }
+
+    /// A relative path in a file counts from that file's folder.
+    fn anchor_folder(&mut self, source: &Source) {
+        let is_named_there = matches!(self.places.get(FOLDER_KEY), Some(Place::Line(..)));
+        if let Source::File(file) = source
+            && let Some(folder) = file.parent().filter(|_| is_named_there)
+        {
+            self.config.journal.dir = folder.join(&self.config.journal.dir);
         }
     }
 

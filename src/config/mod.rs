@@ -20,7 +20,7 @@ mod units;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
 
@@ -37,6 +37,10 @@ use crate::types::{ByteCount, MasterKey, Millis, ShardCount, Ttl};
 const DEFAULT_PORT: u16 = 8385;
 /// The port that an admin listener has by default.
 const DEFAULT_ADMIN_PORT: u16 = 8386;
+/// The default of `journal.dir`.
+const DEFAULT_DATA_DIR: &str = "./data";
+/// The default of `journal.downtime_max`, in seconds: 7 days.
+const DEFAULT_DOWNTIME_SECS: u64 = 7 * 24 * 60 * 60;
 /// The default of `session.ttl` and of `session.max_ttl`, in seconds: 30 days.
 const DEFAULT_TTL_SECS: u64 = 30 * 24 * 60 * 60;
 
@@ -98,6 +102,8 @@ pub struct Config {
     pub auth: Auth,
     /// How long sessions live and how much they hold.
     pub session: Session,
+    /// What outlives the process, and where it is kept.
+    pub journal: Journal,
     /// How much memory sessions may take.
     pub memory: Memory,
     /// How much of each thing one client may ask for.
@@ -217,6 +223,52 @@ impl Default for Session {
     fn default() -> Self {
         let ttl = Ttl::from_secs(DEFAULT_TTL_SECS).expect("30 days are within a TTL's range");
         Self { ttl, max_ttl: ttl, max_payload: ByteCount::from_mib(1) }
+    }
+}
+
+/// What outlives the process, and where it is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Journal {
+    /// What an answer waits for.
+    pub mode: JournalMode,
+    /// The journal's folder. A relative path counts from the folder of the file that names it,
+    /// else from the working directory.
+    pub dir: PathBuf,
+    /// Whether a damaged journal is refused instead of restored as far as it goes.
+    pub strict: bool,
+    /// The longest time for which the process is believed to have been down: 0 to ten years.
+    pub downtime_max: Millis,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            mode: JournalMode::EverySecond,
+            dir: DEFAULT_DATA_DIR.into(),
+            strict: false,
+            downtime_max: Millis::from_secs(DEFAULT_DOWNTIME_SECS),
+        }
+    }
+}
+
+/// What an answer to a change waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JournalMode {
+    /// Nothing: nothing outlives the process.
+    Memory,
+    /// The write; removals and keys for the sync, which comes each second without them.
+    EverySecond,
+    /// The sync.
+    Always,
+}
+
+impl fmt::Display for JournalMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::EverySecond => "everysec",
+            Self::Always => "always",
+        })
     }
 }
 

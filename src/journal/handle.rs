@@ -5,16 +5,18 @@
 //! sequences that its answers depend on have reached their level. Sequences, epochs and
 //! levels are this handle's business; the core only keeps what [`CoreJournal::log`] returns.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::log::{Buffer, SyncPolicy};
-use super::progress::{Level, Progress};
+use super::progress::{Condition, Level, Progress};
 use super::record::{Entry, Origin, Record, encode};
 use super::room::{Need, NoRoom, Room};
 use super::units::{SegmentNumber, Sequence};
+use super::wait::Wait;
 use crate::types::{BootEpoch, ByteCount, ShardId};
 
 /// A turn that has logged so much hands it over before its end, in bytes.
@@ -81,6 +83,12 @@ pub struct CoreJournal {
     pending: Buffer,
     /// Room that was reserved and not used since the last hand-over, in bytes.
     reserved_bytes: u64,
+    /// What was logged since the last hand-over, in bytes.
+    turn_bytes: u64,
+    /// How far this shard's log was known to have come when last looked at.
+    seen: Cell<Wait>,
+    /// The levels at which this core has asked to be woken.
+    announced: Cell<[bool; 2]>,
 }
 
 impl CoreJournal {
@@ -92,18 +100,32 @@ impl CoreJournal {
         lane: Sender<Buffer>,
     ) -> Self {
         let pending = empty_buffer(shard, Sequence::NONE, 0);
-        Self { shard, epoch, policy, shared, lane, pending, reserved_bytes: 0 }
+        Self {
+            shard,
+            epoch,
+            policy,
+            shared,
+            lane,
+            pending,
+            reserved_bytes: 0,
+            turn_bytes: 0,
+            seen: Cell::default(),
+            announced: Cell::default(),
+        }
     }
 
-    /// The number of this start, for versions.
-    pub const fn epoch(&self) -> BootEpoch {
-        self.epoch
+    /// The shard whose records these are.
+    pub const fn shard(&self) -> ShardId {
+        self.shard
     }
 
     /// Reserves room for a record of this many bytes, or changes nothing. Lasts until the
     /// turn's end; what is not used by then goes back.
     pub fn reserve(&mut self, need: Need, bytes: ByteCount) -> Result<(), NoRoom> {
-        self.shared.room.take(need, bytes)?;
+        if let Err(reason) = self.shared.room.take(need, bytes) {
+            let has_failed = self.shared.progress.condition() == Condition::Poisoned;
+            return Err(if has_failed { NoRoom::Failed } else { reason });
+        }
         self.reserved_bytes += bytes.as_u64();
         Ok(())
     }
@@ -111,10 +133,17 @@ impl CoreJournal {
     /// The level that the answer to a change must wait for. Removals and changes of keys are
     /// promised to outlive a power loss.
     pub const fn level_of(&self, entry: &Entry<'_>) -> Level {
-        match (self.policy, entry) {
-            (SyncPolicy::Always, _) => Level::Synced,
-            (_, Entry::Delete(_) | Entry::Key { .. } | Entry::KeyDelete { .. }) => Level::Synced,
-            _ => Level::Written,
+        match entry {
+            Entry::Delete(_) | Entry::Key { .. } | Entry::KeyDelete { .. } => Level::Synced,
+            _ => self.level_of_sessions(),
+        }
+    }
+
+    /// The level that whoever is shown a session must wait for.
+    pub const fn level_of_sessions(&self) -> Level {
+        match self.policy {
+            SyncPolicy::Always => Level::Synced,
+            SyncPolicy::EverySecond => Level::Written,
         }
     }
 
@@ -126,12 +155,23 @@ impl CoreJournal {
         let origin = Origin { epoch: self.epoch, shard: self.shard, sequence };
         let len = encode(&mut self.pending.bytes, &Record { origin, entry }) as u64;
         self.use_room(len);
+        self.turn_bytes += len;
         self.pending.last = sequence;
         self.pending.needs_sync |= level == Level::Synced;
         if self.pending.bytes.len() >= BUFFER_LEN_MAX {
             self.send_pending();
         }
         sequence
+    }
+
+    /// The sequence of the newest record, handed over or not.
+    pub const fn last(&self) -> Sequence {
+        self.pending.last
+    }
+
+    /// What was logged since the last hand-over.
+    pub const fn logged_this_turn(&self) -> ByteCount {
+        ByteCount::new(self.turn_bytes)
     }
 
     /// Reports that everything of this shard that lives has been logged above `below`.
@@ -142,6 +182,7 @@ impl CoreJournal {
     /// At the turn's end: hands over what was logged, gives back the room that was not used.
     /// False where the lane is full: the core must call again, and will be woken to.
     pub fn hand_over(&mut self) -> bool {
+        self.turn_bytes = 0;
         let unused = std::mem::take(&mut self.reserved_bytes);
         if unused > 0 {
             self.shared.room.give_back(ByteCount::new(unused));
@@ -160,9 +201,53 @@ impl CoreJournal {
         self.shared.progress.reached(shard, level)
     }
 
+    /// What of `wait`, on this shard's log, has not come yet.
+    pub fn missing(&self, wait: Wait) -> Wait {
+        let mut missing = wait;
+        let mut seen = self.seen.get();
+        for level in [Level::Written, Level::Synced] {
+            if wait.at(level) > seen.at(level) {
+                // The counter is written by another thread: looked at only where it may tell more.
+                seen = seen.and(Wait::until(level, self.reached(self.shard, level)));
+            }
+            if wait.at(level) <= seen.at(level) {
+                missing = missing.without(level);
+            }
+        }
+        self.seen.set(seen);
+        missing
+    }
+
+    /// What of `wait`, on the log of `shard`, has not come yet.
+    pub fn missing_of(&self, shard: ShardId, wait: Wait) -> Wait {
+        if shard == self.shard {
+            return self.missing(wait);
+        }
+        let is_met = |level: Level| wait.at(level) <= self.reached(shard, level);
+        let met = [Level::Written, Level::Synced].into_iter().filter(|level| is_met(*level));
+        met.fold(wait, Wait::without)
+    }
+
     /// Before this core sleeps with answers that wait for `level`; see [`Progress::announce`].
     pub fn announce(&self, level: Level) {
         self.shared.progress.announce(self.shard, level);
+        self.set_announced(level, true);
+    }
+
+    /// This core is awake: it looks by itself, whatever it has announced.
+    pub fn withdraw(&self) {
+        for level in [Level::Written, Level::Synced] {
+            if self.announced.get()[level as usize] {
+                self.shared.progress.withdraw(self.shard, level);
+                self.set_announced(level, false);
+            }
+        }
+    }
+
+    fn set_announced(&self, level: Level, is_announced: bool) {
+        let mut announced = self.announced.get();
+        announced[level as usize] = is_announced;
+        self.announced.set(announced);
     }
 
     /// The journal's progress: its condition, segment, cut.

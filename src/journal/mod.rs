@@ -20,6 +20,7 @@ mod plan;
 mod progress;
 mod record;
 mod recover;
+mod restart;
 mod room;
 mod scan;
 mod seal;
@@ -27,6 +28,7 @@ mod segment;
 mod storage;
 mod survey;
 mod units;
+mod wait;
 mod writer;
 
 pub use buckets::{RestoredBucket, RestoredRegistry};
@@ -38,6 +40,7 @@ pub use plan::{LoadError, Plan, RestoredSession, Tally};
 pub use progress::{Condition, Level, Progress, Wake};
 pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
 pub use recover::{Notice, RecoverError, Recovery, Report, Terms};
+pub use restart::RestartTerms;
 pub use room::{Need, NoRoom, Room};
 pub use scan::{BadSpan, Found, Lost, Scan};
 pub use seal::{Salt, seal};
@@ -45,6 +48,7 @@ pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use survey::{Survey, survey};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+pub use wait::{JournalClock, Wait};
 pub use writer::{Journal, JournalStart, NotSettled, StartError, UnlinkHold};
 
 #[cfg(test)]
@@ -52,6 +56,9 @@ pub use writer::{Journal, JournalStart, NotSettled, StartError, UnlinkHold};
 mod sim;
 #[cfg(test)]
 #[path = "tests/sim_disk.rs"]
-mod sim_disk;
+pub(crate) mod sim_disk;
+#[cfg(test)]
+#[path = "tests/sim_journal.rs"]
+pub(crate) mod sim_journal;
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,7 @@ struct ShardProgress {
     waiting: Waiting,
 }
 
-/// What a core waits for: set by the core alone, cleared by whoever wakes it.
+/// What a core waits for: set by the core alone, cleared by it or by whoever wakes it.
 #[derive(Default, Debug)]
 #[repr(align(128))]
 struct Waiting {
@@ -113,6 +113,12 @@ impl Progress {
     pub fn announce(&self, waiter: ShardId, level: Level) {
         self.shards[waiter.index()].waiting.flag(level).store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+    }
+
+    /// The core is awake and looks by itself: it need not be woken. Costs a store where it had
+    /// announced anything.
+    pub fn withdraw(&self, waiter: ShardId, level: Level) {
+        self.shards[waiter.index()].waiting.flag(level).store(false, Ordering::Relaxed);
     }
 
     /// The segment that records go to: those handed over after this call lie in it or above.
@@ -251,6 +257,18 @@ mod tests {
         progress.announce(SECOND, Level::Synced);
         progress.publish(Level::Synced, &sequences([3, 3]));
         assert_eq!(counts(&rings), [0, 1], "nothing new, nobody woken");
+    }
+
+    #[test]
+    fn a_core_that_is_awake_is_not_woken() {
+        let (progress, rings) = progress();
+        progress.announce(FIRST, Level::Written);
+        progress.announce(FIRST, Level::Synced);
+        progress.withdraw(FIRST, Level::Written);
+        progress.publish(Level::Written, &sequences([1, 0]));
+        assert_eq!(counts(&rings), [0, 0]);
+        progress.publish(Level::Synced, &sequences([1, 0]));
+        assert_eq!(counts(&rings), [1, 0]);
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub const fn session_record_len(content_type_len: usize, blob_len: usize) -> usi
 pub fn encode(out: &mut Vec<u8>, record: &Record<'_>) -> usize {
     debug_assert!(out.len().is_multiple_of(ALIGN), "a buffer holds whole records");
     let start = out.len();
-    out.reserve(record.byte_len());
+    out.reserve(record.entry.record_len());
     // The head's place is kept free: it holds the check of the body behind it.
     out.extend_from_slice(&[0; HEAD_LEN]);
     let mut head = record.head();
@@ -158,7 +158,7 @@ pub fn encode(out: &mut Vec<u8>, record: &Record<'_>) -> usize {
     out[start..start + HEAD_LEN].copy_from_slice(&head.to_bytes());
     out.extend_from_slice(&head.tail().to_bytes(0));
     debug_assert_eq!(out.len() - start, head.len());
-    debug_assert_eq!(head.len(), record.byte_len(), "what was reserved is what is used");
+    debug_assert_eq!(head.len(), record.entry.record_len(), "what was reserved is what is used");
     head.len()
 }
 
@@ -185,23 +185,23 @@ pub(super) fn decode<'b>(bytes: &'b [u8], marks: &Marks) -> Result<(Record<'b>, 
     Ok((Record { origin, entry }, head.len()))
 }
 
-impl Record<'_> {
-    /// The record's length in the log.
-    pub fn byte_len(&self) -> usize {
-        let body_len = match &self.entry {
-            Entry::Create(session) | Entry::Update(session) => {
-                session.content_type.len() + session.blob.len()
-            }
-            Entry::Delete(_) | Entry::Expire(_) | Entry::Touch { .. } => 0,
-            Entry::Bucket { name, .. } | Entry::KeyDelete { name, .. } => name.as_str().len(),
-            Entry::Key { name, .. } => API_KEY_LEN + name.as_str().len(),
-            Entry::Synced { .. } => SYNCED_LEN,
-            Entry::Checkpoint(_) => CHECKPOINT_LEN,
-            Entry::Time(_) => TIME_LEN,
+impl Entry<'_> {
+    /// The length of the record that says this.
+    pub fn record_len(&self) -> usize {
+        let body_len = match self {
+            Self::Create(session) | Self::Update(session) => session.content_type.len() + session.blob.len(),
+            Self::Delete(_) | Self::Expire(_) | Self::Touch { .. } => 0,
+            Self::Bucket { name, .. } | Self::KeyDelete { name, .. } => name.as_str().len(),
+            Self::Key { name, .. } => API_KEY_LEN + name.as_str().len(),
+            Self::Synced { .. } => SYNCED_LEN,
+            Self::Checkpoint(_) => CHECKPOINT_LEN,
+            Self::Time(_) => TIME_LEN,
         };
         len_of(body_len)
     }
+}
 
+impl Record<'_> {
     /// The head, but for what is only known when the body is written.
     fn head(&self) -> Head {
         let Origin { epoch, shard, sequence } = self.origin;

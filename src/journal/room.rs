@@ -15,9 +15,11 @@ use crate::types::ByteCount;
 pub enum Need {
     /// The data grows: created and changed sessions, new buckets and keys.
     Ordinary,
-    /// It must get through on a full disk too: DELETE, lost keys, touches, expiry, and the
-    /// copies made in cleaning, which is what makes room again.
+    /// It must get through on a full disk too: DELETE, lost keys, touches, expiry.
     Reserve,
+    /// A copy made in cleaning, which is what makes room again: from the reserve too, but
+    /// never so many at once that those who wait for an answer find the backlog full.
+    Copy,
 }
 
 /// The refusal for lack of room: nothing has changed.
@@ -27,6 +29,8 @@ pub enum NoRoom {
     Disk,
     /// Too much waits to become durable: in a moment there is room again.
     Backlog,
+    /// Nothing becomes durable any more, for ever.
+    Failed,
 }
 
 /// The room of one log. Alone on its cache lines, which every core writes.
@@ -39,20 +43,21 @@ pub struct Room {
 }
 
 /// What [`Room::set`] was given last.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 #[repr(align(128))]
 struct Limits {
     ordinary: AtomicU64,
     reserve: AtomicU64,
     backlog: AtomicU64,
+    copies: AtomicU64,
 }
 
 impl Room {
     /// Room up to these limits.
     pub fn new(limits: RoomLimits) -> Self {
-        let RoomLimits { ordinary, reserve, backlog } = limits;
-        let limits = Limits { ordinary: ordinary.into(), reserve: reserve.into(), backlog: backlog.into() };
-        Self { granted_bytes: AtomicU64::new(0), limits }
+        let room = Self { granted_bytes: AtomicU64::new(0), limits: Limits::default() };
+        room.set(limits);
+        room
     }
 
     // Relaxed throughout: the counter guards no other memory, and a limit that comes a little
@@ -63,15 +68,19 @@ impl Room {
         self.limits.ordinary.store(limits.ordinary, Ordering::Relaxed);
         self.limits.reserve.store(limits.reserve, Ordering::Relaxed);
         self.limits.backlog.store(limits.backlog, Ordering::Relaxed);
+        self.limits.copies.store(limits.copies, Ordering::Relaxed);
     }
 
     /// Reserves room for `bytes` of records, or changes nothing.
     pub fn take(&self, need: Need, bytes: ByteCount) -> Result<(), NoRoom> {
         let disk = match need {
             Need::Ordinary => self.limits.ordinary.load(Ordering::Relaxed),
-            Need::Reserve => self.limits.reserve.load(Ordering::Relaxed),
+            Need::Reserve | Need::Copy => self.limits.reserve.load(Ordering::Relaxed),
         };
-        let backlog = self.limits.backlog.load(Ordering::Relaxed);
+        let backlog = match need {
+            Need::Ordinary | Need::Reserve => self.limits.backlog.load(Ordering::Relaxed),
+            Need::Copy => self.limits.copies.load(Ordering::Relaxed),
+        };
         let limit = disk.min(backlog);
         let grant = |granted: u64| granted.checked_add(bytes.as_u64()).filter(|sum| *sum <= limit);
         let refusal = if disk <= backlog { NoRoom::Disk } else { NoRoom::Backlog };
@@ -100,7 +109,7 @@ mod tests {
     use super::*;
 
     fn room(ordinary: u64, reserve: u64, backlog: u64) -> Room {
-        Room::new(RoomLimits { ordinary, reserve, backlog })
+        Room::new(RoomLimits { ordinary, reserve, backlog, copies: backlog / 2 })
     }
 
     fn bytes(bytes: u64) -> ByteCount {
@@ -115,6 +124,7 @@ mod tests {
             assert_eq!(room.take(Need::Ordinary, bytes(too_much)), Err(NoRoom::Disk), "{too_much}");
         }
         assert_eq!(room.take(Need::Reserve, bytes(61)), Err(NoRoom::Backlog));
+        assert_eq!(room.take(Need::Copy, bytes(1)), Err(NoRoom::Backlog), "copies leave half to others");
         room.take(Need::Reserve, bytes(60)).unwrap();
         assert_eq!(room.take(Need::Reserve, bytes(1)), Err(NoRoom::Backlog));
     }
@@ -125,7 +135,7 @@ mod tests {
         room.take(Need::Ordinary, bytes(100)).unwrap();
         room.give_back(bytes(40));
         room.take(Need::Ordinary, bytes(40)).unwrap();
-        room.set(RoomLimits { ordinary: 130, reserve: 130, backlog: 130 });
+        room.set(RoomLimits { ordinary: 130, reserve: 130, backlog: 130, copies: 130 });
         room.take(Need::Ordinary, bytes(30)).unwrap();
         room.set(RoomLimits::default());
         assert_eq!(room.take(Need::Reserve, bytes(1)), Err(NoRoom::Disk), "a poisoned log takes nothing");

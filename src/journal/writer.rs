@@ -17,7 +17,8 @@ use super::log::{BACKLOG_MAX, Buffer, Job, JobResult, Log, LogStart, SyncPolicy}
 use super::progress::{Condition, Level, Progress, Wake};
 use super::room::Room;
 use super::storage::{Storage, StorageError};
-use crate::types::{Millis, Moment, Now};
+use crate::metrics::{JournalFigure, JournalMetrics};
+use crate::types::{ByteCount, Millis, Moment, Now};
 
 /// Buffers on their way from all cores together. A core that finds no place keeps its
 /// buffer, adds to it and tries again.
@@ -64,6 +65,10 @@ pub struct JournalStart<S> {
     pub wake: Wake,
     /// Reads the clock.
     pub clock: fn() -> Now,
+    /// Reads a clock that is fine enough to time a write.
+    pub stopwatch: fn() -> Duration,
+    /// Where the threads count what they do.
+    pub metrics: Arc<JournalMetrics>,
 }
 
 /// A running journal. Dropping it ends the threads without waiting for a last sync.
@@ -82,7 +87,7 @@ impl Journal {
         S: Storage + Send + 'static,
         S::File: Send,
     {
-        let JournalStart { storage, log, wake, clock } = start;
+        let JournalStart { storage, log, wake, clock, stopwatch, metrics } = start;
         let (policy, epoch, shards, live) = (log.policy, log.epoch, log.shards, log.live);
         let mut log = Log::start(storage.clone(), log, clock())?;
         while let Some(job) = log.poll_job(clock()) {
@@ -98,12 +103,16 @@ impl Journal {
             shared: Arc::clone(&shared),
             jobs: jobs_out,
             results: results_in,
+            stopwatch,
+            metrics: Arc::clone(&metrics),
         };
         let writing = Writer {
             log,
             storage,
             policy,
             clock,
+            stopwatch,
+            metrics,
             shared: Arc::clone(&shared),
             lane,
             jobs,
@@ -161,12 +170,14 @@ struct Syncer<S: Storage> {
     shared: Arc<Shared>,
     jobs: Receiver<Job<S::File>>,
     results: Sender<JobResult<S::File>>,
+    stopwatch: fn() -> Duration,
+    metrics: Arc<JournalMetrics>,
 }
 
 impl<S: Storage> Syncer<S> {
     fn run(self) {
         for job in self.jobs {
-            let result = job.run(&self.storage);
+            let result = timed(job, &self.storage, (self.stopwatch, &self.metrics));
             if let JobResult::Synced(Ok(covers)) = &result {
                 self.shared.progress.publish(Level::Synced, &covers.sequences);
             }
@@ -183,6 +194,8 @@ struct Writer<S: Storage> {
     storage: S,
     policy: SyncPolicy,
     clock: fn() -> Now,
+    stopwatch: fn() -> Duration,
+    metrics: Arc<JournalMetrics>,
     shared: Arc<Shared>,
     lane: Receiver<Buffer>,
     jobs: Sender<Job<S::File>>,
@@ -210,10 +223,7 @@ impl<S: Storage> Writer<S> {
             self.log.set_live(self.shared.live());
             self.log.hold_unlinking(self.shared.is_held());
             match woken {
-                Woken::Buffer(first) => {
-                    let buffers = self.gather(first);
-                    self.log.write(buffers, now);
-                }
+                Woken::Buffer(first) => self.write(first, now),
                 Woken::Result(result) => self.log.finish_job(result, now),
                 Woken::Stop(within) => self.begin_stop(within, now),
                 Woken::ByTime => {}
@@ -254,7 +264,16 @@ impl<S: Storage> Writer<S> {
         buffers
     }
 
+    fn write(&mut self, first: Buffer, now: Now) {
+        let buffers = self.gather(first);
+        let bytes = buffers.iter().map(|buffer| ByteCount::of_len(buffer.bytes.len())).sum();
+        let begin = (self.stopwatch)();
+        self.log.write(buffers, now);
+        self.metrics.written(bytes, (self.stopwatch)().saturating_sub(begin));
+    }
+
     fn publish(&self) {
+        self.show();
         let progress = &self.shared.progress;
         self.shared.room.set(self.log.room());
         progress.publish_segment(self.log.current_segment());
@@ -267,10 +286,22 @@ impl<S: Storage> Writer<S> {
         });
     }
 
+    fn show(&self) {
+        let metrics = &self.metrics;
+        let now = (self.clock)().moment;
+        metrics.show(JournalFigure::BacklogBytes, self.log.backlog().as_u64());
+        metrics.show(JournalFigure::UnsyncedMillis, self.log.unsynced_for(now).as_u64());
+        metrics.show(JournalFigure::Segments, self.log.segments() as u64);
+        metrics.show(JournalFigure::SegmentBytes, self.log.occupied().as_u64());
+        metrics.show(JournalFigure::LiveBytes, self.shared.live().as_u64());
+        metrics.show(JournalFigure::Cleanings, self.log.cleanings());
+        metrics.show(JournalFigure::Condition, self.shared.progress.condition() as u64);
+    }
+
     fn hand_out_jobs(&mut self) {
         while let Some(job) = self.log.poll_job((self.clock)()) {
             if job.is_sync() && self.policy == SyncPolicy::Always {
-                let result = job.run(&self.storage);
+                let result = timed(job, &self.storage, (self.stopwatch, &self.metrics));
                 if let JobResult::Synced(Ok(covers)) = &result {
                     self.shared.progress.publish(Level::Synced, &covers.sequences);
                 }
@@ -297,6 +328,20 @@ impl<S: Storage> Writer<S> {
         }
         is_settled || self.log.is_poisoned() || now.moment >= stop_by
     }
+}
+
+/// Does a job, and counts how long it takes if it is a sync.
+fn timed<S: Storage>(
+    job: Job<S::File>,
+    storage: &S,
+    (stopwatch, metrics): (fn() -> Duration, &JournalMetrics),
+) -> JobResult<S::File> {
+    let (is_sync, begin) = (job.is_sync(), stopwatch());
+    let result = job.run(storage);
+    if is_sync {
+        metrics.synced(stopwatch().saturating_sub(begin));
+    }
+    result
 }
 
 impl<S: Storage> Drop for Writer<S> {

@@ -1,7 +1,8 @@
 //! One connection's requests and answers, in order, whoever answers them.
 //!
 //! A driver reads into [`Conversation::input`], calls [`Conversation::advance`], and does
-//! what it says: read, write, ask another core, close. Requests to this core's shard are
+//! what it says: read, write, ask another core, close. Before it writes, all that
+//! [`Conversation::waits`] names must have come: the output may tell of changes. Requests to this core's shard are
 //! answered on the spot; consecutive requests to one other shard gather in a frame, which
 //! leaves before anything else is answered, so answers keep the order of their requests.
 //!
@@ -16,6 +17,7 @@ mod requests;
 use super::frame::{Frame, Parcel};
 use super::node::Node;
 use super::transit::{FREE_BYTES_MAX, Transit};
+use super::waits::Waits;
 use crate::api::{Call, Caller, KeyCall, Problem, Reply};
 use crate::http::{Connection, Limits, Persistence, Phase, Refused};
 use crate::metrics::RequestKind;
@@ -60,6 +62,8 @@ pub struct Conversation {
     output: Vec<u8>,
     /// Where the last whole answer ends: `0 <= whole <= output.len()`.
     whole: usize,
+    /// What must have come before the output may leave.
+    waits: Waits,
     /// The call whose body is on its way; none where the body belongs to a refused request.
     call: Option<Call>,
     /// The media type of that body.
@@ -84,6 +88,7 @@ impl Conversation {
             caller,
             output: Vec::new(),
             whole: 0,
+            waits: Waits::default(),
             call: None,
             content_type: Vec::new(),
             run: None,
@@ -103,6 +108,11 @@ impl Conversation {
     /// What there is to write. To be taken out, written whole, and given back.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// What must have come before the output is written.
+    pub fn waits(&mut self) -> &mut Waits {
+        &mut self.waits
     }
 
     /// What the client is waited for.
@@ -236,6 +246,7 @@ impl Conversation {
 
     /// Takes the answers that a frame brings home.
     fn take_frame(&mut self, node: &mut Node, owner: ShardId, mut frame: Box<Frame>) {
+        self.waits.add(owner, std::mem::take(&mut frame.wait));
         let owed_before = self.output.len();
         if self.output.is_empty() {
             std::mem::swap(&mut self.output, &mut frame.output);

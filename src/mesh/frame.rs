@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::api::{Intent, Problem, Renderer, SessionCall};
 use crate::http::Persistence;
+use crate::journal::Wait;
 use crate::metrics::RequestKind;
 use crate::registry::{KeyOperation, KeyOutcome};
 use crate::shard::{Action, Data, Operation};
@@ -71,6 +72,8 @@ pub struct Frame {
     answered: usize,
     /// Where the last whole answer ends: `0 <= whole <= output.len()`.
     whole: usize,
+    /// What the owner's log must have reached before the answers may be told.
+    pub(super) wait: Wait,
 }
 
 impl Frame {
@@ -78,7 +81,7 @@ impl Frame {
     pub fn new(sender: ShardId) -> Self {
         let ticket = Ticket::NONE;
         let (requests, bytes, output) = (Vec::new(), Vec::new(), Vec::new());
-        Self { sender, ticket, requests, bytes, output, answered: 0, whole: 0 }
+        Self { sender, ticket, requests, bytes, output, answered: 0, whole: 0, wait: Wait::NONE }
     }
 
     /// Adds a request behind those that are there.
@@ -159,7 +162,7 @@ impl Frame {
     /// Makes it empty for its next use, and keeps its buffers unless they have grown large.
     pub(super) fn clear(&mut self) {
         self.requests.clear();
-        (self.answered, self.whole) = (0, 0);
+        (self.answered, self.whole, self.wait) = (0, 0, Wait::NONE);
         for buffer in [&mut self.bytes, &mut self.output] {
             buffer.clear();
             buffer.shrink_to(KEPT_BYTES_MAX);

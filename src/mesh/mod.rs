@@ -13,6 +13,7 @@ mod node;
 mod pending;
 mod placement;
 mod transit;
+mod waits;
 
 pub use conversation::{Conversation, Next};
 pub use frame::{Frame, KeyFrame, Parcel, Ticket};
@@ -20,6 +21,7 @@ pub use node::{Mail, Node, NodeLimits, NodeParts, Random};
 pub use pending::{FORWARD_TIMEOUT, Pending, Reply};
 pub use placement::{Loads, Placement};
 pub use transit::TransitPool;
+pub use waits::{Missing, Waiting, Waits};
 
 #[cfg(test)]
 mod tests;

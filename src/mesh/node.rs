@@ -2,8 +2,11 @@
 //!
 //! A driver calls [`Node::begin_turn`] first in each turn, then lets conversations advance
 //! and hands in what has come by mail ([`Node::serve`], [`Node::take_change`],
-//! [`Node::take_acknowledgement`]), calls [`Node::expire`], and at the end sends off what
-//! [`Node::poll_mail`] yields. [`Node::tick`] belongs to each tick of the core.
+//! [`Node::take_acknowledgement`]), calls [`Node::expire`] and [`Node::clean`], and at the end
+//! [`Node::hand_over`]; then it sends off what [`Node::poll_mail`] yields. [`Node::tick`] belongs
+//! to each tick of the core. What is done for the journal is in `node/keeping.rs`.
+
+mod keeping;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +17,12 @@ use super::placement::Placement;
 use super::transit::TransitPool;
 use crate::api::{Judge, Problem, Renderer, SessionCall, Settings};
 use crate::http::{DateCache, Status};
+use crate::journal::Wait;
 use crate::metrics::{CoreMetrics, RequestKind};
-use crate::registry::{Authority, Change, Grant, RegistryVersion, Replica};
-use crate::shard::{Data, Operation, Outcome, Owners, Refusal, Shard};
-use crate::types::{ApiKeyBytes, Now, SessionId, ShardId};
+use crate::registry::{Authority, Buckets, Change, Grant, RegistryVersion, Replica};
+use crate::shard::{Applied, Data, Operation, Outcome, Owners, Refusal, Shard};
+use crate::types::{ApiKeyBytes, Now, SessionId, ShardCount, ShardId};
+use keeping::Keeping;
 
 /// What an output buffer begins with, in bytes.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -66,6 +71,8 @@ pub struct NodeParts {
     pub shard: Shard,
     /// Its copy of the registry, empty.
     pub replica: Replica,
+    /// The buckets that there are from the start.
+    pub buckets: Arc<Buckets>,
     /// What the interface is set to.
     pub settings: Arc<Settings>,
     /// How much is done at once.
@@ -85,6 +92,7 @@ pub struct Node {
     parts: NodeParts,
     /// On the first core alone.
     authority: Option<Authority<Box<KeyFrame>>>,
+    keeping: Keeping,
     date: DateCache,
     now: Now,
     is_draining: bool,
@@ -98,12 +106,14 @@ pub struct Node {
 
 impl Node {
     /// A node of these parts. The first shard's core holds the registry's authority.
-    pub fn new(parts: NodeParts) -> Self {
+    pub fn new(mut parts: NodeParts) -> Self {
         let others = parts.owners.shards().get() - 1;
-        let authority = (parts.here == ShardId::FIRST).then(|| Authority::new(others));
+        parts.replica.restore(&parts.buckets.states);
+        let authority = (parts.here == ShardId::FIRST).then(|| Authority::over(others, &parts.buckets));
         Self {
             parts,
             authority,
+            keeping: Keeping::default(),
             date: DateCache::new(),
             now: Now::default(),
             is_draining: false,
@@ -116,6 +126,11 @@ impl Node {
     /// The shard that this core owns.
     pub fn here(&self) -> ShardId {
         self.parts.here
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> ShardCount {
+        self.parts.owners.shards()
     }
 
     /// The present, as this turn has it.
@@ -138,6 +153,9 @@ impl Node {
         debug_assert!(now.moment >= self.now.moment, "the monotonic clock goes forward");
         self.now = now;
         self.date.update(now.wall);
+        if let Some(journal) = self.parts.shard.journal() {
+            journal.withdraw();
+        }
     }
 
     /// From now on each connection closes after its next answer.
@@ -153,6 +171,7 @@ impl Node {
         let counters = shard.counters();
         metrics.show_sessions_so_far(counters.created, counters.removed, counters.expired);
         metrics.show_expiry_lag(shard.lag(self.now.moment));
+        self.tell_journal();
     }
 
     /// Expires what is due, at most `budget` steps of work. Says whether more is due.
@@ -182,7 +201,7 @@ impl Node {
     /// Another core has taken a change over.
     pub fn take_acknowledgement(&mut self, version: RegistryVersion) {
         if let Some(authority) = &mut self.authority {
-            authority.acknowledge(&mut self.parts.replica, version);
+            authority.acknowledge(&self.parts.replica, version);
         }
         self.send_key_mail();
     }
@@ -271,17 +290,25 @@ impl Node {
         })
     }
 
-    /// Does a call to a session of this shard, and appends the answer to `out`.
-    pub(super) fn answer(&mut self, call: &SessionCall, id: SessionId, data: Data<'_>, out: &mut Vec<u8>) {
+    /// Does a call to a session of this shard, and appends the answer to `out`. What this shard's
+    /// log must have reached before it is told.
+    pub(super) fn answer(
+        &mut self,
+        call: &SessionCall,
+        id: SessionId,
+        data: Data<'_>,
+        out: &mut Vec<u8>,
+    ) -> Wait {
         let operation = frame::operation(call, id, data);
-        self.perform(call, operation, out);
+        self.perform(call, operation, out)
     }
 
     fn serve_frame(&mut self, mut frame: Box<Frame>) -> Box<Frame> {
         let served = catch_unwind(AssertUnwindSafe(|| {
             while frame.output.len() < self.parts.limits.output_bytes_max {
                 let Some((call, operation, out)) = frame.next_operation() else { break };
-                self.perform(call, operation, out);
+                let wait = self.perform(call, operation, out);
+                frame.wait = frame.wait.and(wait);
             }
         }));
         if served.is_err() {
@@ -293,34 +320,37 @@ impl Node {
         frame
     }
 
-    fn perform(&mut self, call: &SessionCall, operation: Operation<'_>, out: &mut Vec<u8>) {
+    fn perform(&mut self, call: &SessionCall, operation: Operation<'_>, out: &mut Vec<u8>) -> Wait {
         let parts = &mut self.parts;
         debug_assert_eq!(parts.owners.owner_of(operation.id), parts.here);
         let renderer = Renderer { date: &self.date, now: self.now };
         let kind = frame::kind_of(&call.intent);
         let id = operation.id;
         // The key was judged when the head came; a revocation since then counts.
-        let outcome = if parts.replica.is_current(call.grant) {
+        let Applied { outcome, wait } = if parts.replica.is_current(call.grant) {
             parts.shard.apply(self.now.moment, operation)
         } else {
-            Outcome::Refused(Refusal::KeyChanged)
+            Applied { outcome: Outcome::Refused(Refusal::KeyChanged), wait: Wait::NONE }
         };
         let status = renderer.outcome(&outcome, &call.reply, out);
         // Tells sessions apart by a hash that is keyed for this process, and never by their ids.
         log::debug!("{kind:?} {:08x}: {}", parts.owners.hasher().hash(id) >> 32, status.code());
         parts.metrics.request_answered(kind, status.code());
+        wait
     }
 
     fn ask_authority(&mut self, frame: Box<KeyFrame>) {
         debug_assert!(self.authority.is_some(), "keys are asked of the first core");
         if let Some(authority) = &mut self.authority {
-            authority.receive(&mut self.parts.replica, frame.operation, frame);
+            authority.receive(&self.parts.replica, frame.operation, frame);
         }
         self.send_key_mail();
     }
 
-    /// Hands the authority's changes to all other cores, and its answers to those who asked.
+    /// Has the authority's changes kept, hands them to all other cores, and its answers to those
+    /// who asked.
     fn send_key_mail(&mut self) {
+        self.keep_changes();
         let Some(authority) = &mut self.authority else { return };
         while let Some(change) = authority.poll_change() {
             for shard in self.parts.owners.shards().shards().skip(1) {

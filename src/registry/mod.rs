@@ -2,8 +2,8 @@
 //!
 //! Every core has a [`Replica`] and judges the requests that it took by it, without asking
 //! anybody. Changes have one [`Authority`], on the first core; it hands each change to all
-//! replicas and answers only when every core has acknowledged it, so that from a DELETE's
-//! answer on no core accepts the key. Buckets keep their number for ever: regenerating a
+//! replicas once it is kept and answers only when every core has acknowledged it, so that from
+//! a DELETE's answer on no core accepts the key. Buckets keep their number for ever: regenerating a
 //! key loses no session.
 //!
 //! Pure: keys are made from random bytes that the caller brings.
@@ -32,12 +32,35 @@ impl RegistryVersion {
 pub struct Change {
     /// The registry's version from this change on.
     pub version: RegistryVersion,
-    /// Whose key changes.
-    pub bucket: BucketName,
-    /// The bucket's number.
+    /// How the bucket stands from now on.
+    pub state: BucketState,
+}
+
+/// How a bucket stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BucketState {
+    /// Its number.
     pub id: BucketId,
-    /// The key from now on; none where it was removed.
+    /// Its name.
+    pub name: BucketName,
+    /// The key that opens it, if any does.
     pub key: Option<ApiKey>,
+}
+
+/// The buckets that there are from the start, as they were kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Buckets {
+    /// How each stands.
+    pub states: Vec<BucketState>,
+    /// A number that no bucket ever had, nor any above it.
+    pub next: BucketId,
+}
+
+impl Buckets {
+    /// None, and none ever was.
+    pub const fn none() -> Self {
+        Self { states: Vec::new(), next: BucketId::new(0) }
+    }
 }
 
 /// That a request's key was good for this bucket, and since which version of the registry.
@@ -102,22 +125,33 @@ impl Replica {
         self.buckets.is_empty()
     }
 
+    /// Knows these buckets from now on, as they were kept. Before the first change.
+    pub fn restore(&mut self, buckets: &[BucketState]) {
+        debug_assert_eq!(self.version, RegistryVersion::default(), "nothing has changed yet");
+        buckets.iter().for_each(|bucket| self.set(bucket));
+    }
+
     /// Takes a change over. Changes come in order and without gaps.
     pub fn apply(&mut self, change: &Change) {
         debug_assert_eq!(change.version, self.version.next(), "changes come in order");
         self.version = change.version;
-        let bucket = Bucket { id: change.id, key: change.key };
-        if let Some(Bucket { key: Some(old), .. }) = self.buckets.insert(change.bucket, bucket) {
+        self.set(&change.state);
+    }
+
+    /// The bucket stands so since the present version.
+    fn set(&mut self, state: &BucketState) {
+        let bucket = Bucket { id: state.id, key: state.key };
+        if let Some(Bucket { key: Some(old), .. }) = self.buckets.insert(state.name, bucket) {
             self.by_key.remove(&self.hash_key(old.expose().as_bytes()));
         }
-        if let Some(key) = change.key {
-            self.by_key.insert(self.hash_key(key.expose().as_bytes()), change.bucket);
+        if let Some(key) = state.key {
+            self.by_key.insert(self.hash_key(key.expose().as_bytes()), state.name);
         }
-        let place = change.id.as_u32() as usize;
+        let place = state.id.as_u32() as usize;
         if place >= self.changed.len() {
             self.changed.resize(place + 1, RegistryVersion::default());
         }
-        self.changed[place] = change.version;
+        self.changed[place] = self.version;
         debug_assert!(self.by_key.len() <= self.buckets.len());
     }
 

@@ -5,6 +5,8 @@
 //! the machine is suspended, as a session's life does. Both readings are rounded down to
 //! the millisecond, so that a deadline is judged due only once it is truly past.
 
+use std::time::Duration;
+
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::types::{Moment, Now, UnixMillis};
@@ -14,6 +16,12 @@ use crate::types::{Moment, Now, UnixMillis};
 pub struct Clock;
 
 impl Clock {
+    /// A clock that is fine enough to time single operations, from no particular point on.
+    pub fn stopwatch() -> Duration {
+        let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+        Duration::new(u64::try_from(tv_sec).unwrap_or(0), u32::try_from(tv_nsec).unwrap_or(0))
+    }
+
     /// The present on both clocks.
     pub fn now() -> Now {
         Now {

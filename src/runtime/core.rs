@@ -2,9 +2,10 @@
 //!
 //! A turn begins when the first task touches the node: the clock is read once and the
 //! mailbox says "awake". It ends after all ready tasks have run and before the thread
-//! sleeps: waiting mail is served, mail of our own goes out, each peer is rung once, and
-//! the mailbox says "asleep". Between an end and the next beginning a peer that posts rings
-//! the doorbell, so nothing that is posted waits for longer than a wake-up.
+//! sleeps: waiting mail is served, what was logged is handed to the journal, mail of our own
+//! goes out, each peer is rung once, and the mailbox says "asleep". Between an end and the
+//! next beginning a peer that posts rings the doorbell, and so does the journal for what is
+//! waited for; nothing waits for longer than a wake-up.
 //!
 //! Nothing here is shared but the mailboxes and what [`Shared`] holds.
 
@@ -25,7 +26,8 @@ use super::usage;
 use crate::admin::ReadinessCell;
 use crate::api::Caller;
 use crate::http::Limits;
-use crate::mesh::{Conversation, Mail, Next, Node, Parcel, Pending, Reply, Ticket};
+use crate::journal::{Level, Sequence, Wait};
+use crate::mesh::{Conversation, Mail, Next, Node, Parcel, Pending, Reply, Ticket, Waiting, Waits};
 use crate::registry::{Change, RegistryVersion};
 use crate::types::{Millis, ShardId};
 
@@ -95,10 +97,16 @@ pub struct Shared {
     pub readiness: Arc<ReadinessCell>,
 }
 
+/// What an output waits for will never come: it must not leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NeverKept;
+
 /// One core, for all tasks of its thread.
 pub struct Core {
     node: RefCell<Node>,
     pending: RefCell<Pending<Waker>>,
+    /// Connections whose output waits for the journal.
+    waiting: RefCell<Waiting<Waker>>,
     /// In order of the shards; our own place is there and never posted to.
     peers: Vec<Peer>,
     inbox: RefCell<Inbox>,
@@ -129,6 +137,7 @@ impl Core {
         driver: DriverKind,
     ) -> Self {
         Self {
+            waiting: RefCell::new(Waiting::new(node.shards())),
             node: RefCell::new(node),
             pending: RefCell::new(Pending::new(replies_max)),
             peers,
@@ -178,9 +187,10 @@ impl Core {
         self.with_node(|_| ());
     }
 
-    /// The doorbell was rung: this turn has an end, and whoever rests goes on.
+    /// The doorbell was rung: this turn has an end, and whoever rests, or waits for what the
+    /// journal has by now, goes on.
     pub fn answer_bell(&self) {
-        self.wake();
+        self.with_node(|node| self.wake_met(node));
         self.resting.take().into_iter().for_each(Waker::wake);
     }
 
@@ -270,6 +280,22 @@ impl Core {
         self.pending.borrow_mut().poll(ticket, || waker.clone())
     }
 
+    /// Whether all that an output waits for has come; otherwise `waker` is woken when something
+    /// of it has. It never will where nothing can be kept any more.
+    pub fn poll_kept(&self, waits: &mut Waits, waker: &Waker) -> Poll<Result<(), NeverKept>> {
+        if waits.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.with_node(|node| match waits.first_missing(|shard, wait| node.missing(shard, wait)) {
+            None => Poll::Ready(Ok(())),
+            Some(_) if node.has_failed() => Poll::Ready(Err(NeverKept)),
+            Some(missing) => {
+                self.waiting.borrow_mut().enter(missing, waker.clone());
+                Poll::Pending
+            }
+        })
+    }
+
     /// Hands a connection to a peer, or back where the peer has no room.
     pub fn hand_over(&self, to: ShardId, socket: OwnedFd, caller: Caller) -> Result<(), OwnedFd> {
         self.wake();
@@ -308,9 +334,17 @@ impl Core {
             if self.is_expiry_due.get() {
                 self.expire(node);
             }
+            let is_cleaning = node.clean();
+            // First of all: the journal has most to do.
+            let is_handed_over = node.hand_over();
             self.send_mail(node);
             node.metrics().turn_ended(node.now().moment);
-            has_more || self.is_expiry_due.get() || !self.resting.borrow().is_empty()
+            let has_news = self.announce_waits(node, is_handed_over);
+            has_more
+                || has_news
+                || is_cleaning
+                || self.is_expiry_due.get()
+                || !self.resting.borrow().is_empty()
         });
         for peer in &self.peers {
             peer.ring_if_parked();
@@ -323,6 +357,38 @@ impl Core {
             inbox.doorbell().ring();
         }
         taken
+    }
+
+    /// Before the core may sleep: asks the journal to ring for what is waited for, then looks once
+    /// more. True where something has come that this core itself waits for.
+    fn announce_waits(&self, node: &Node, is_handed_over: bool) -> bool {
+        let Some(journal) = node.journal() else { return false };
+        let awaited = node.awaited().unwrap_or_default();
+        for level in [Level::Written, Level::Synced] {
+            // What had no room in the journal's lane is tried again once something is written.
+            let is_stuck = level == Level::Written && !is_handed_over;
+            if self.waiting.borrow().is_for(level) || awaited.at(level) > Sequence::NONE || is_stuck {
+                journal.announce(level);
+            }
+        }
+        self.wake_met(node);
+        node.awaited().is_some_and(Wait::is_none)
+    }
+
+    /// Wakes the connections whose record has come; all, where none will come any more.
+    fn wake_met(&self, node: &Node) {
+        let Some(journal) = node.journal() else { return };
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            return;
+        }
+        while let Some(waker) = waiting.poll_met(|shard, level| journal.reached(shard, level)) {
+            waker.wake();
+        }
+        if node.has_failed() {
+            waiting.take_all().for_each(Waker::wake);
+        }
+        node.metrics().show_outputs_waiting(waiting.len());
     }
 
     fn expire(&self, node: &mut Node) {

@@ -7,6 +7,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -28,12 +29,13 @@ use super::{admin, clock::Clock, memory, usage};
 use crate::admin::{Readiness, ReadinessCell, State};
 use crate::api::{MasterKeyring, PublicLimits, SessionRules, Settings};
 use crate::http::Limits;
+use crate::journal::SyncPolicy;
 use crate::mesh::{Loads, NodeLimits, TransitPool};
 use crate::metrics::CoreMetrics;
 use crate::registry::CHANGES_IN_FLIGHT_MAX;
 use crate::shard::Owners;
 use crate::store::{IdHasher, MemoryPool};
-use crate::types::{ByteCount, ShardCount, ShardId};
+use crate::types::{ByteCount, Millis, ShardCount, ShardId};
 
 /// Requests that may wait for one core.
 const REQUESTS_WAITING_MAX: usize = 8_192;
@@ -45,6 +47,19 @@ const RESIDENT_PERCENT_MAX: u64 = 95;
 const TRANSIT_PERCENT: u64 = 10;
 /// So many payloads of the largest size have room on their way, however little memory there is.
 const TRANSIT_PAYLOADS_MIN: u64 = 4;
+
+/// How the journal is kept.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// When an answer may leave.
+    pub policy: SyncPolicy,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Whether a damaged journal is refused.
+    pub is_strict: bool,
+    /// The longest time for which the process is believed to have been down.
+    pub downtime_max: Millis,
+}
 
 /// Everything that is decided before the start.
 #[derive(Clone, Debug)]
@@ -73,6 +88,8 @@ pub struct LaunchSettings {
     pub node_limits: NodeLimits,
     /// How long each thing may take.
     pub timeouts: Timeouts,
+    /// How the journal is kept; none where nothing outlives the process.
+    pub journal: Option<JournalSettings>,
 }
 
 /// Why there is no service. The process ends with status 1.
@@ -121,7 +138,11 @@ pub fn run(settings: LaunchSettings) -> Result<(), LaunchError> {
     let started = start_cores(&settings, (&plan, listeners), &common, &events_in)?;
     await_ready(&events, plan.shards)?;
     if let Some(listener) = admin_listener {
-        let state = State { cores: common.metrics.clone(), readiness: Arc::clone(&common.shared.readiness) };
+        let state = State {
+            cores: common.metrics.clone(),
+            readiness: Arc::clone(&common.shared.readiness),
+            journal: None,
+        };
         admin::start(listener, state, settings.memory_max)?;
     }
     let wake_all = move || started.doorbells.iter().for_each(Doorbell::ring);

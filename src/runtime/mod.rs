@@ -30,4 +30,4 @@ pub mod turn;
 pub mod usage;
 
 pub use core::Timeouts;
-pub use launch::{LaunchError, LaunchSettings, run};
+pub use launch::{JournalSettings, LaunchError, LaunchSettings, run};

@@ -117,8 +117,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes all that there is to write.
+    /// Waits until the journal has all that the output tells of. Where it never will, the client
+    /// learns nothing: whatever it was told might be untrue after a restart.
+    async fn keep(&mut self) -> Result<(), Gone> {
+        if self.conversation.waits().is_empty() {
+            return Ok(());
+        }
+        self.wait_for(Awaiting::Answer);
+        let (core, waits) = (&self.core, self.conversation.waits());
+        poll_fn(|cx| core.poll_kept(waits, cx.waker())).await.map_err(|_never_kept| Gone)
+    }
+
+    /// Writes all that there is to write, once it may be told.
     async fn write(&mut self) -> Result<(), Gone> {
+        self.keep().await?;
         let mut output = std::mem::take(self.conversation.output());
         let mut written = 0;
         self.wait_for(Awaiting::Room);

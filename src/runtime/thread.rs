@@ -27,7 +27,7 @@ use super::listener;
 use crate::api::Settings;
 use crate::mesh::{Loads, Node, NodeLimits, NodeParts, Placement, Random, TransitPool};
 use crate::metrics::CoreMetrics;
-use crate::registry::Replica;
+use crate::registry::{Buckets, Replica};
 use crate::shard::{Owners, Shard};
 use crate::store::{self, Lease, MemoryPool, Store};
 use crate::types::{ApiKeyBytes, BootEpoch, CpuId, ShardId, Ttl};
@@ -136,6 +136,7 @@ fn node_parts(seed: &CoreSeed) -> Result<NodeParts, LaunchError> {
         owners: seed.owners.clone(),
         shard: Shard::new(store),
         replica,
+        buckets: Arc::new(Buckets::none()),
         settings: Arc::clone(&seed.settings),
         limits: seed.limits,
         placement: Placement::new(seed.here, seed.loads.clone()),

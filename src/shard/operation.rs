@@ -129,6 +129,12 @@ pub enum Refusal {
     PreconditionFailed(Version),
     /// No memory for new data.
     Full,
+    /// The disk has no room to keep the change.
+    DiskFull,
+    /// Too much waits to be kept; in a moment there is room again.
+    Behind,
+    /// Nothing can be kept any more, for ever.
+    Unkept,
     /// The id is in use already; draw another.
     Exists,
     /// The bucket's key was changed after the request had shown it.

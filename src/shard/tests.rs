@@ -1,6 +1,8 @@
 //! What a shard promises, operation by operation: existence first, then preconditions, then
 //! the act; and that a refusal leaves everything as it was.
 
+mod kept;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -92,7 +94,7 @@ fn seen(outcome: Outcome<'_>) -> Seen {
 
 /// Applies an action of bucket `CART` to session 1.
 fn apply(shard: &mut Shard, millis: u64, action: Action<'_>) -> Seen {
-    seen(shard.apply(at(millis), Operation { bucket: CART, id: id(1), action }))
+    seen(shard.apply(at(millis), Operation { bucket: CART, id: id(1), action }).outcome)
 }
 
 /// Looks at session 1 without touching it.
@@ -214,7 +216,7 @@ fn missing_shards() -> Vec<(&'static str, Shard)> {
     let elsewhere = {
         let mut shard = shard();
         let operation = Operation { bucket: SHOP, id: id(1), action: create(b"theirs", Some(ttl(1_000))) };
-        assert!(matches!(shard.apply(at(0), operation), Outcome::Created(_)));
+        assert!(matches!(shard.apply(at(0), operation).outcome, Outcome::Created(_)));
         shard
     };
     vec![
@@ -254,7 +256,7 @@ fn another_buckets_session_is_neither_touched_nor_changed_nor_removed() {
     ];
     for action in actions {
         let operation = Operation { bucket: SHOP, id: id(1), action };
-        assert_eq!(seen(shard.apply(at(9_000), operation)), Seen::Refused(Refusal::Missing));
+        assert_eq!(seen(shard.apply(at(9_000), operation).outcome), Seen::Refused(Refusal::Missing));
     }
     assert_eq!(peek(&mut shard, 9_000), Seen::Found(session(b"data", 2, 1_000 + TTL_MILLIS)));
 }
@@ -295,7 +297,7 @@ fn expiry_is_done_in_pieces_as_large_as_the_budget() {
     let mut shard = shard();
     for number in 0..10 {
         let operation = Operation { bucket: CART, id: id(number), action: create(b"data", Some(ttl(1))) };
-        assert!(matches!(shard.apply(at(0), operation), Outcome::Created(_)));
+        assert!(matches!(shard.apply(at(0), operation).outcome, Outcome::Created(_)));
     }
     let mut expired = Vec::new();
     loop {
@@ -336,7 +338,7 @@ fn an_id_in_use_is_refused_to_every_bucket_until_its_session_is_due() {
     apply(&mut shard, 0, create(b"mine", Some(ttl(2))));
     for bucket in [CART, SHOP] {
         let operation = Operation { bucket, id: id(1), action: create(b"again", None) };
-        assert_eq!(seen(shard.apply(at(1_999), operation)), Seen::Refused(Refusal::Exists));
+        assert_eq!(seen(shard.apply(at(1_999), operation).outcome), Seen::Refused(Refusal::Exists));
     }
     assert_eq!(peek(&mut shard, 1_999), Seen::Found(session(b"mine", 1, 2_000)));
     let created = apply(&mut shard, 2_000, create(b"next", None));
@@ -365,7 +367,7 @@ fn a_full_shard_refuses_new_data_and_keeps_everything_it_has() {
     let (before, none) = (shard.bytes(), Conditions::default());
     pool.set_full(true);
     let second = Operation { bucket: CART, id: id(2), action: create(b"more", None) };
-    assert_eq!(seen(shard.apply(at(1_000), second)), Seen::Refused(Refusal::Full));
+    assert_eq!(seen(shard.apply(at(1_000), second).outcome), Seen::Refused(Refusal::Full));
     let larger = apply(&mut shard, 1_000, update(&[7; 100_000], Some(ttl(5)), &none));
     assert_eq!(larger, Seen::Refused(Refusal::Full));
     assert_eq!(peek(&mut shard, 1_000), Seen::Found(session(b"data", 1, TTL_MILLIS)));

@@ -1,12 +1,13 @@
 //! One shard's sessions: created, found, touched, replaced, removed, and expired when due.
 //!
 //! Pure and single-threaded: time is an argument, and the only thing shared with other
-//! shards is the memory pool. A session that is due is gone for whoever asks, whether or
-//! not the wheel has come by; one that is not due is never removed to make room. What
-//! needs memory is refused before anything has changed.
+//! shards is the memory pool. A session that is due is told from one that lives by its
+//! deadline alone, whether or not the wheel has come by; one that is not due is never
+//! removed to make room. What needs memory is refused before anything has changed.
 //!
-//! A driver calls, in any order: `find`, then what it wants with the handle; `create`; and
-//! once a turn `advance`, again soon if more is due.
+//! A driver calls, in any order: `find`, then what it wants with the handle, `expire` for a
+//! due one; `create` under an id that `occupant` does not know; and once a turn `advance`,
+//! again soon if more is due.
 //!
 //! ```text
 //!   id ─▶ hash ─▶ index (256 tables of u32) ─▶ slab (chunks of entries) ─▶ data (its own allocation)
@@ -16,24 +17,24 @@
 
 mod budget;
 mod content_types;
+mod entries;
 mod hash;
 mod index;
 mod session;
 mod slab;
 pub mod wheel;
 
-use std::borrow::Cow;
-
 pub use budget::{Full, Lease, MemoryPool, usable_size};
 pub use content_types::CONTENT_TYPE_LEN_MAX;
 pub use hash::IdHasher;
-pub use session::{Handle, NewSession, Replacement, SessionView};
+pub use session::{Found, Handle, NewSession, Replacement, RestoredSession, SessionView, Stamp, Step, Walk};
 
 use crate::types::{BootEpoch, BucketId, ByteCount, Deadline, Millis, Moment, SessionId, Ttl, Version};
-use content_types::{ContentTypeId, ContentTypes};
+use content_types::ContentTypes;
+use entries::put_data;
 use index::Index;
 use session::Entry;
-use slab::Slab;
+use slab::{Passed, Slab};
 use wheel::{Link, Wheel};
 
 /// What holds for all sessions of a store.
@@ -43,21 +44,6 @@ pub struct Settings {
     pub ttl: Ttl,
     /// The number of this start of the server, for versions.
     pub epoch: BootEpoch,
-}
-
-/// Why a session was not created. Nothing has changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CreateRefused {
-    /// There is no memory for it.
-    Full,
-    /// Its id is in use, in whichever bucket: draw another.
-    Exists,
-}
-
-impl From<Full> for CreateRefused {
-    fn from(_: Full) -> Self {
-        Self::Full
-    }
 }
 
 /// What [`Store::advance`] has done.
@@ -84,6 +70,8 @@ pub struct Counters {
     pub expired: u64,
     /// Creations and replacements refused for lack of memory.
     pub refused_full: u64,
+    /// Sessions restored.
+    pub restored: u64,
 }
 
 /// One shard's sessions.
@@ -99,6 +87,8 @@ pub struct Store {
     content_types: ContentTypes,
     /// The data of all entries, in usable bytes.
     data_bytes: usize,
+    /// The lengths of all entries' data and Content-Types together, in bytes.
+    content_bytes: u64,
     /// `lease.used()` is what [`Store::bytes`] counts, between calls.
     lease: Lease,
     counters: Counters,
@@ -118,6 +108,7 @@ impl Store {
             index: Index::new(),
             wheel: Wheel::new(start),
             data_bytes: 0,
+            content_bytes: 0,
             lease: memory,
             counters: Counters::default(),
         };
@@ -125,31 +116,56 @@ impl Store {
         store
     }
 
-    /// Creates a session, or changes nothing.
-    pub fn create(&mut self, now: Moment, new: NewSession<'_>) -> Result<SessionView<'_>, CreateRefused> {
+    /// Creates a session, or changes nothing. Its id is in use in no bucket: an id in two of them
+    /// would make one session answer for the other. [`Store::occupant`] tells.
+    pub fn create(&mut self, now: Moment, new: NewSession<'_>) -> Result<Handle, Full> {
         let hash = self.hasher.hash(new.id);
-        // Across buckets: an id in two of them would make one session answer for the other.
-        if let Some(index) = self.index_of(hash, new.id)
-            && !self.expire_if_due(now, index)
-        {
-            return Err(CreateRefused::Exists);
-        }
+        debug_assert!(self.index_of(hash, new.id).is_none(), "an id is one session's");
         self.reserve_for(hash, &new).inspect_err(|_| self.counters.refused_full += 1)?;
-        let index = self.insert(now, hash, new);
-        self.settle();
+        let entry = Entry {
+            id: new.id,
+            data: Box::from(new.data),
+            deadline: Deadline::after(now, new.own_ttl.unwrap_or(self.settings.ttl)),
+            version: Version::first(self.settings.epoch),
+            link: Link::UNFILED,
+            bucket: new.bucket,
+            own_ttl: new.own_ttl,
+            content_type: self.content_types.acquire(new.content_type),
+            stamp: Stamp::default(),
+        };
+        let handle = self.insert(hash, entry, new.content_type.len());
         self.counters.created += 1;
-        Ok(self.entries.get(index).map_or_else(SessionView::of_nothing, |entry| self.view_of(entry)))
+        Ok(handle)
     }
 
-    /// The session `id`, if it is in `bucket` and not due. A due one is expired here and now.
-    pub fn find(&mut self, now: Moment, bucket: BucketId, id: SessionId) -> Option<Handle> {
-        let index = self.index_of(self.hasher.hash(id), id)?;
-        let entry = self.entries.get(index)?;
-        if entry.bucket != bucket {
-            return None;
-        }
-        let serial = entry.serial;
-        (!self.expire_if_due(now, index)).then_some(Handle { index, serial })
+    /// Takes a session in that was here before the process was: whatever the memory limit, and
+    /// at once due if that is how it stands. Its id is in use nowhere.
+    pub fn restore(&mut self, restored: RestoredSession<'_>) {
+        let hash = self.hasher.hash(restored.id);
+        debug_assert!(self.index_of(hash, restored.id).is_none(), "an id is one session's");
+        let entry = Entry {
+            id: restored.id,
+            data: Box::from(restored.data),
+            deadline: restored.deadline,
+            version: restored.version,
+            link: Link::UNFILED,
+            bucket: restored.bucket,
+            own_ttl: restored.own_ttl,
+            content_type: self.content_types.acquire(restored.content_type),
+            stamp: restored.stamp,
+        };
+        self.insert(hash, entry, restored.content_type.len());
+        self.counters.restored += 1;
+    }
+
+    /// The session `id`, if it is in `bucket`.
+    pub fn find(&self, now: Moment, bucket: BucketId, id: SessionId) -> Found {
+        self.found(now, id, |entry| entry.bucket == bucket)
+    }
+
+    /// Who has `id`, in whichever bucket.
+    pub fn occupant(&self, now: Moment, id: SessionId) -> Found {
+        self.found(now, id, |_| true)
     }
 
     /// The session as it is; one without data, long due, for a handle that is no longer valid.
@@ -159,13 +175,22 @@ impl Store {
         entry.map_or_else(SessionView::of_nothing, |entry| self.view_of(entry))
     }
 
-    /// Extends the session's life: its deadline is one TTL from `now`.
-    pub fn touch(&mut self, now: Moment, handle: Handle) {
-        if self.entry(handle).is_some() {
-            self.extend(now, handle.index);
-            self.counters.touched += 1;
-        } else {
-            debug_assert!(false, "a handle is used while its session is there");
+    /// The deadline that a touch at `now` gives the session.
+    pub fn deadline_after_touch(&self, now: Moment, handle: Handle) -> Deadline {
+        let own_ttl = self.entry(handle).and_then(|entry| entry.own_ttl);
+        Deadline::after(now, own_ttl.unwrap_or(self.settings.ttl))
+    }
+
+    /// Moves the session's deadline, by a touch.
+    pub fn touch(&mut self, handle: Handle, deadline: Deadline) {
+        self.move_deadline(handle, deadline);
+        self.counters.touched += 1;
+    }
+
+    /// Notes something with the session, in place of what was noted before.
+    pub fn stamp(&mut self, handle: Handle, stamp: Stamp) {
+        if let Some(entry) = self.entries.get_mut(handle.0) {
+            entry.stamp = stamp;
         }
     }
 
@@ -177,6 +202,7 @@ impl Store {
             return Ok(());
         };
         let (before, after) = (usable_size(entry.data.len()), usable_size(new.data.len()));
+        let lens = (entry.data.len() as u64, new.data.len() as u64);
         let has_new_type = self.content_types.text(entry.content_type) != new.content_type;
         // A change of type alone is never refused: it is bounded, and a smaller session has to fit.
         if after > before {
@@ -184,16 +210,17 @@ impl Store {
             self.lease.reserve(growth).inspect_err(|_| self.counters.refused_full += 1)?;
         }
         if has_new_type {
-            self.set_content_type(handle.index, new.content_type);
+            self.set_content_type(handle, new.content_type);
         }
         let epoch = self.settings.epoch;
-        if let Some(entry) = self.entries.get_mut(handle.index) {
+        if let Some(entry) = self.entries.get_mut(handle.0) {
             put_data(&mut entry.data, new.data);
             entry.version = entry.version.next(epoch);
             entry.own_ttl = new.own_ttl.or(entry.own_ttl);
         }
         self.data_bytes = self.data_bytes + after - before;
-        self.extend(now, handle.index);
+        self.content_bytes = self.content_bytes + lens.1 - lens.0;
+        self.move_deadline(handle, self.deadline_after_touch(now, handle));
         self.settle();
         self.counters.replaced += 1;
         Ok(())
@@ -201,24 +228,26 @@ impl Store {
 
     /// Removes the session.
     pub fn remove(&mut self, handle: Handle) {
-        if self.entry(handle).is_none() {
-            debug_assert!(false, "a handle is used while its session is there");
-            return;
+        if self.take_out_filed(handle) {
+            self.counters.removed += 1;
         }
-        self.wheel.unlink(&mut self.entries, handle.index);
-        self.take_out(handle.index);
-        self.settle();
-        self.counters.removed += 1;
     }
 
-    /// Expires what is due, looking at no more than `budget` entries.
-    pub fn advance(&mut self, now: Moment, budget: usize) -> Advance {
+    /// Removes the session because it is due.
+    pub fn expire(&mut self, handle: Handle) {
+        if self.take_out_filed(handle) {
+            self.counters.expired += 1;
+        }
+    }
+
+    /// Expires what is due, looking at no more than `budget` entries, and tells of each.
+    pub fn advance(&mut self, now: Moment, budget: usize, mut tell: impl FnMut(SessionId)) -> Advance {
         let mut expired = 0;
         for _ in 0..budget {
             let Some(index) = self.wheel.next_fired(&mut self.entries, now) else {
                 break;
             };
-            let Some(deadline) = self.entries.get(index).map(|entry| entry.deadline) else {
+            let Some((id, deadline)) = self.entries.get(index).map(|entry| (entry.id, entry.deadline)) else {
                 debug_assert!(false, "the wheel holds live entries only");
                 continue;
             };
@@ -226,6 +255,7 @@ impl Store {
             // jump of the clock an entry of a high level need not come down through the lower ones.
             if deadline.is_due(now) {
                 self.take_out(index);
+                tell(id);
                 expired += 1;
             } else {
                 self.wheel.file(&mut self.entries, index, deadline);
@@ -233,7 +263,22 @@ impl Store {
         }
         self.settle();
         self.counters.expired += expired as u64;
-        Advance { expired, more_due: self.wheel.has_fired(now) }
+        Advance { expired, more_due: self.has_fired(now) }
+    }
+
+    /// Whether [`Store::advance`] has anything to look at.
+    pub fn has_fired(&self, now: Moment) -> bool {
+        self.wheel.has_fired(now)
+    }
+
+    /// Goes on with a walk over all sessions, due ones included. Looks at no more than `budget`
+    /// places, which it takes off.
+    pub fn walk(&self, walk: &mut Walk, budget: &mut usize) -> Step {
+        match self.entries.pass(&mut walk.next, budget) {
+            Passed::Value(index) => Step::At(Handle(index)),
+            Passed::Pause => Step::Pause,
+            Passed::End => Step::End,
+        }
     }
 
     /// How long the wheel's oldest slot that should have fired has been waiting.
@@ -259,6 +304,11 @@ impl Store {
             + ByteCount::of_len(Self::BASE_BYTES + self.data_bytes)
     }
 
+    /// The lengths of all sessions' data and Content-Types together.
+    pub const fn content(&self) -> ByteCount {
+        ByteCount::new(self.content_bytes)
+    }
+
     /// Totals since the store was made.
     pub const fn counters(&self) -> Counters {
         self.counters
@@ -268,8 +318,17 @@ impl Store {
         self.index.find(hash, |index| self.entries.get(index).is_some_and(|entry| entry.id == id))
     }
 
+    fn found(&self, now: Moment, id: SessionId, is_meant: impl Fn(&Entry) -> bool) -> Found {
+        let Some(index) = self.index_of(self.hasher.hash(id), id) else { return Found::Missing };
+        match self.entries.get(index).filter(|entry| is_meant(entry)) {
+            Some(entry) if entry.deadline.is_due(now) => Found::Due(Handle(index)),
+            Some(_) => Found::Live(Handle(index)),
+            None => Found::Missing,
+        }
+    }
+
     fn entry(&self, handle: Handle) -> Option<&Entry> {
-        self.entries.get(handle.index).filter(|entry| entry.serial == handle.serial)
+        self.entries.get(handle.0)
     }
 
     fn view_of<'s>(&'s self, entry: &'s Entry) -> SessionView<'s> {
@@ -281,6 +340,7 @@ impl Store {
             version: entry.version,
             deadline: entry.deadline,
             own_ttl: entry.own_ttl,
+            stamp: entry.stamp,
         }
     }
 
@@ -288,93 +348,6 @@ impl Store {
         let data = ByteCount::of_len(usable_size(new.data.len()));
         let parts = self.entries.growth() + self.index.growth(hash);
         self.lease.reserve(data + parts + self.content_types.growth(new.content_type))
-    }
-
-    fn insert(&mut self, now: Moment, hash: u64, new: NewSession<'_>) -> u32 {
-        let deadline = Deadline::after(now, new.own_ttl.unwrap_or(self.settings.ttl));
-        self.data_bytes += usable_size(new.data.len());
-        let index = self.entries.insert(Entry {
-            id: new.id,
-            data: Box::from(new.data),
-            deadline,
-            version: Version::first(self.settings.epoch),
-            link: Link::UNFILED,
-            bucket: new.bucket,
-            own_ttl: new.own_ttl,
-            content_type: self.content_types.acquire(new.content_type),
-            serial: self.counters.created as u32,
-        });
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        self.index.insert(hash, index, |other| hash_of(entries, hasher, other));
-        self.wheel.file(&mut self.entries, index, deadline);
-        index
-    }
-
-    /// Moves the deadline. The wheel finds a later one by itself when the slot fires; only an
-    /// earlier one has to be filed again.
-    fn extend(&mut self, now: Moment, index: u32) {
-        let Some(entry) = self.entries.get_mut(index) else { return };
-        let deadline = Deadline::after(now, entry.own_ttl.unwrap_or(self.settings.ttl));
-        let is_earlier = deadline < entry.deadline;
-        entry.deadline = deadline;
-        if is_earlier {
-            self.wheel.unlink(&mut self.entries, index);
-            self.wheel.file(&mut self.entries, index, deadline);
-        }
-    }
-
-    fn set_content_type(&mut self, index: u32, text: &[u8]) {
-        // Acquired before the old one is released, so that a text both share is not dropped.
-        let content_type = self.content_types.acquire(text);
-        let Some(entry) = self.entries.get_mut(index) else { return };
-        let before: ContentTypeId = std::mem::replace(&mut entry.content_type, content_type);
-        self.content_types.release(before);
-    }
-
-    fn expire_if_due(&mut self, now: Moment, index: u32) -> bool {
-        let is_due = self.entries.get(index).is_some_and(|entry| entry.deadline.is_due(now));
-        if is_due {
-            self.wheel.unlink(&mut self.entries, index);
-            self.take_out(index);
-            self.settle();
-            self.counters.expired += 1;
-        }
-        is_due
-    }
-
-    /// Drops an entry that is no longer in the wheel.
-    fn take_out(&mut self, index: u32) {
-        let Some(entry) = self.entries.remove(index) else { return };
-        debug_assert!(!entry.link.is_filed(), "unlinked before it is removed");
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        self.index.remove(hasher.hash(entry.id), index, |other| hash_of(entries, hasher, other));
-        self.content_types.release(entry.content_type);
-        self.data_bytes -= usable_size(entry.data.len());
-    }
-
-    /// Brings the lease to what is really taken, after a change.
-    fn settle(&mut self) {
-        let (bytes, reserved) = (self.bytes(), self.lease.used());
-        if bytes > reserved {
-            self.lease.reserve_anyway(bytes.saturating_sub(reserved));
-        } else {
-            self.lease.release(reserved.saturating_sub(bytes));
-        }
-        debug_assert_eq!(self.lease.used(), bytes);
-    }
-}
-
-fn hash_of(entries: &Slab<Entry>, hasher: &IdHasher, index: u32) -> u64 {
-    let entry = entries.get(index);
-    debug_assert!(entry.is_some(), "the index holds live entries only");
-    entry.map_or(0, |entry| hasher.hash(entry.id))
-}
-
-/// Puts `data` in the place of `held`; in the same allocation where it has the same length.
-fn put_data(held: &mut Box<[u8]>, data: Cow<'_, [u8]>) {
-    match data {
-        Cow::Borrowed(data) if data.len() == held.len() => held.copy_from_slice(data),
-        data => *held = Box::from(data),
     }
 }
 

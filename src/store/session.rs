@@ -1,8 +1,8 @@
 //! What goes into a store and what is seen of it: new sessions, replacements, views.
 //!
 //! Beside them the entry that a session is kept in. Its size is most of what a session
-//! costs over its data, so it is fixed by an assertion: 72 bytes, and a chunk of 1,024
-//! entries of up to 80 bytes takes the same size class of the allocator.
+//! costs over its data, so it is fixed by an assertion: 80 bytes, of which a chunk of 1,024
+//! fills a size class of the allocator.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -38,6 +38,32 @@ pub struct Replacement<'a> {
     pub content_type: &'a [u8],
 }
 
+/// A session that is there already, as whoever kept it elsewhere gives it back.
+#[derive(Clone, Copy)]
+pub struct RestoredSession<'a> {
+    /// The id it is found by.
+    pub id: SessionId,
+    /// The bucket it is found in, and in no other.
+    pub bucket: BucketId,
+    /// Its data, which is copied.
+    pub data: &'a [u8],
+    /// The field value as it came, at most 255 bytes; empty if none was given.
+    pub content_type: &'a [u8],
+    /// Its version, of an earlier epoch than the store's.
+    pub version: Version,
+    /// When it is gone.
+    pub deadline: Deadline,
+    /// Its own TTL, or none to take the store's at each touch.
+    pub own_ttl: Option<Ttl>,
+    /// What is noted with it.
+    pub stamp: Stamp,
+}
+
+/// Three numbers that are kept with a session for whoever keeps sessions elsewhere too. They
+/// mean nothing in here; a new session has zeros.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Stamp(pub [u32; 3]);
+
 /// A session as it is at present.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SessionView<'s> {
@@ -55,6 +81,8 @@ pub struct SessionView<'s> {
     pub deadline: Deadline,
     /// Its own TTL, or none if it takes the store's.
     pub own_ttl: Option<Ttl>,
+    /// What was noted with it.
+    pub stamp: Stamp,
 }
 
 impl SessionView<'_> {
@@ -68,6 +96,7 @@ impl SessionView<'_> {
             version: Version::first(Default::default()),
             deadline: Deadline::at(Moment::default()),
             own_ttl: None,
+            stamp: Stamp::default(),
         }
     }
 }
@@ -85,13 +114,39 @@ impl fmt::Debug for SessionView<'_> {
     }
 }
 
-/// A session that was found: valid until it is removed or expires.
+/// A session that was found: its place in the slab. Valid until it is removed or expires, so
+/// it is used at once and never kept: the next session may take the place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Handle {
-    /// Its place in the slab.
-    pub(super) index: u32,
-    /// The entry's own number, which the next session in that place does not have.
-    pub(super) serial: u32,
+pub struct Handle(pub(super) u32);
+
+/// What was found under an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// A session that lives.
+    Live(Handle),
+    /// A session whose deadline has passed: gone for whoever asks, and to be expired.
+    Due(Handle),
+    /// None.
+    Missing,
+}
+
+/// A walk over all sessions, one after another, while the store changes. Whoever is there
+/// from the walk's beginning to its end is passed by once.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Walk {
+    /// The place in the slab that is looked at next.
+    pub(super) next: u32,
+}
+
+/// What a step of a [`Walk`] comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A session, due ones included.
+    At(Handle),
+    /// The budget is used up.
+    Pause,
+    /// No session is left.
+    End,
 }
 
 /// A session as it is kept.
@@ -108,11 +163,10 @@ pub(super) struct Entry {
     pub(super) own_ttl: Option<Ttl>,
     /// One acquisition of it.
     pub(super) content_type: ContentTypeId,
-    /// Counts the creations of a store, wrapping: tells a stale handle.
-    pub(super) serial: u32,
+    pub(super) stamp: Stamp,
 }
 
-const _: () = assert!(size_of::<Option<Entry>>() <= 72, "an entry is most of a session's cost");
+const _: () = assert!(size_of::<Option<Entry>>() <= 80, "an entry is most of a session's cost");
 
 /// The wheel's links live in the entries. A number that is in a slot is a live entry, for
 /// entries are unlinked before they are removed; no other is ever asked for.

@@ -36,6 +36,17 @@ pub(super) struct Slab<T> {
     len: usize,
 }
 
+/// What [`Slab::pass`] comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Passed {
+    /// The value of this number.
+    Value(u32),
+    /// The budget is used up.
+    Pause,
+    /// No value is left.
+    End,
+}
+
 impl<T> Slab<T> {
     /// What one chunk takes: its places, and its part of the list of chunks, which grows by doubling.
     const CHUNK_BYTES: usize = usable_size(CHUNK_LEN * size_of::<Place<T>>()) + 2 * size_of::<Chunk<T>>();
@@ -113,6 +124,27 @@ impl<T> Slab<T> {
             self.retire(number);
         }
         Some(value)
+    }
+
+    /// Goes on from place `next` to the first value there or behind. Looks at no more than
+    /// `budget` places, which it takes off; chunks without values are passed over at once.
+    pub(super) fn pass(&self, next: &mut u32, budget: &mut usize) -> Passed {
+        while let Some(chunk) = self.chunks.get(chunk_of(*next)) {
+            let place = place_of(*next);
+            if chunk.len == 0 || place >= chunk.places.len() {
+                *next = ((chunk_of(*next) + 1) * CHUNK_LEN) as u32;
+                continue;
+            }
+            if *budget == 0 {
+                return Passed::Pause;
+            }
+            *budget -= 1;
+            *next += 1;
+            if matches!(chunk.places[place], Place::Live(_)) {
+                return Passed::Value(*next - 1);
+            }
+        }
+        Passed::End
     }
 
     fn chunk_with_room(&mut self) -> usize {
@@ -324,6 +356,32 @@ mod tests {
         }
         assert_eq!(slab.bytes(), one + one);
         assert!(slab.get(CHUNK_LEN as u32).is_some(), "the first number that was given back comes again");
+    }
+
+    #[test]
+    fn every_value_is_come_across_once_in_order_however_small_the_steps() {
+        let mut slab = filled(3 * CHUNK_LEN as u32 + 10);
+        let second_chunk = CHUNK_LEN as u32..2 * CHUNK_LEN as u32;
+        for index in second_chunk.chain([0, 5, 6, 3_071, 3_081]) {
+            assert!(slab.remove(index).is_some());
+        }
+        for budget in [1, 3, 5_000] {
+            let (mut next, mut found) = (0, Vec::new());
+            loop {
+                let (before, mut left) = (next, budget);
+                match slab.pass(&mut next, &mut left) {
+                    Passed::Value(index) => found.push(index),
+                    Passed::Pause => assert!(next > before && left == 0),
+                    Passed::End => break,
+                }
+            }
+            assert_eq!(found.len(), slab.len(), "{budget}");
+            assert!(found.is_sorted_by(|one, other| one < other), "{budget}");
+            assert!(found.iter().all(|index| slab.get(*index).is_some()));
+        }
+        assert_eq!(slab.pass(&mut 3_082, &mut 0), Passed::End);
+        assert_eq!(slab.pass(&mut 10, &mut 0), Passed::Pause);
+        assert_eq!(Slab::<u64>::new().pass(&mut 0, &mut 10), Passed::End);
     }
 
     #[test]

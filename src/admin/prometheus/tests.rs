@@ -61,7 +61,7 @@ fn read_page(page: &str) -> Result<Samples, String> {
 fn judge_metric(name: &str, help: &str, kind: &str) -> Result<(), String> {
     let is_counter = match kind {
         " counter" => true,
-        " gauge" => false,
+        " gauge" | " histogram" => false,
         _ => return Err(format!("{name} has the type {kind}")),
     };
     if is_counter != name.ends_with("_total") {
@@ -81,7 +81,8 @@ fn judge_series(series: &str, metric: &str) -> Result<(), String> {
         Some((name, rest)) => (name, rest.strip_suffix('}').ok_or(format!("unclosed: {series}"))?),
         None => (series, ""),
     };
-    if name != metric {
+    let is_part = ["_bucket", "_sum", "_count"].iter().any(|part| name.strip_suffix(part) == Some(metric));
+    if name != metric && !is_part {
         return Err(format!("{series} does not stand under its own HELP and TYPE"));
     }
     for label in labels.split(',').filter(|label| !label.is_empty()) {
@@ -91,6 +92,29 @@ fn judge_series(series: &str, metric: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn the_journals_page_is_read_as_well() {
+    use crate::metrics::{JournalFigure, JournalMetrics};
+    let journal = JournalMetrics::new();
+    journal.written(ByteCount::new(7_000), std::time::Duration::from_micros(70));
+    journal.show(JournalFigure::UnsyncedMillis, 250);
+    let samples = read_page(&super::super::journal::JournalPage(&journal).to_string()).unwrap();
+    let expected = [
+        ("seshun_journal_written_bytes_total", "7000"),
+        ("seshun_journal_unsynced_seconds", "0.250"),
+        ("seshun_journal_write_duration_seconds_bucket{le=\"0.00005\"}", "0"),
+        ("seshun_journal_write_duration_seconds_bucket{le=\"0.0001\"}", "1"),
+        ("seshun_journal_write_duration_seconds_bucket{le=\"+Inf\"}", "1"),
+        ("seshun_journal_write_duration_seconds_sum", "0.00007"),
+        ("seshun_journal_write_duration_seconds_count", "1"),
+        ("seshun_journal_sync_duration_seconds_count", "0"),
+        ("seshun_journal_condition", "0"),
+    ];
+    for (series, value) in expected {
+        assert_eq!(samples.get(series).map(String::as_str), Some(value), "{series}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::http::{Persistence, Refused};
 use crate::shard::Refusal;
+use crate::store::Stamp;
 use crate::types::{BucketId, BucketName, ByteCount, Deadline, Moment, SessionId, Ttl, UnixMillis, Version};
 
 const ID: &str = "0d9c27a1-5b7e-4c1f-8a3d-112233445566";
@@ -26,6 +27,7 @@ fn session<'s>(data: &'s [u8], content_type: &'s [u8]) -> SessionView<'s> {
         version: Version::parse(b"7").unwrap(),
         deadline: Deadline::at(Moment::from_millis(1_059_500)),
         own_ttl: None,
+        stamp: Stamp::default(),
     }
 }
 
@@ -102,6 +104,9 @@ fn every_problem() -> Vec<Problem> {
         Problem::BucketTaken,
         Problem::NoKey,
         Problem::StorageFull,
+        Problem::DiskFull,
+        Problem::JournalBehind,
+        Problem::JournalFailed,
         Problem::Busy,
         Problem::Unanswered,
         Problem::Protocol(Refused::HeadTimeout),
@@ -331,6 +336,13 @@ fn refusals_of_shards_and_of_the_registry_have_their_statuses() {
         (key_outcome(KeyOutcome::Taken, &reply()), 409, "bucket_has_key"),
         (key_outcome(KeyOutcome::Full, &reply()), 507, "storage_full"),
         (key_outcome(KeyOutcome::Busy, &reply()), 503, "busy"),
+        (outcome(Outcome::Refused(Refusal::DiskFull), &reply()), 507, "disk_full"),
+        (outcome(Outcome::Refused(Refusal::Behind), &reply()), 503, "journal_behind"),
+        (outcome(Outcome::Refused(Refusal::Unkept), &reply()), 503, "journal_failed"),
+        (key_outcome(KeyOutcome::DiskFull, &reply()), 507, "disk_full"),
+        (key_outcome(KeyOutcome::Behind, &reply()), 503, "journal_behind"),
+        (key_outcome(KeyOutcome::Unkept, &reply()), 503, "journal_failed"),
+        (key_outcome(KeyOutcome::Unknown, &reply()), 503, "unanswered"),
     ];
     for (answer, status, code) in table {
         let members = json_body(&answer);

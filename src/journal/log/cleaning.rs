@@ -94,6 +94,7 @@ impl<S: Storage> Log<S> {
                 if at.is_some_and(|at| at <= self.synced_at) {
                     let below = *below;
                     self.condemn(below);
+                    self.cleanings += 1;
                     self.cleaning = Cleaning::Idle;
                 }
             }

@@ -15,6 +15,7 @@
 
 mod chores;
 mod cleaning;
+mod figures;
 mod parts;
 mod place;
 
@@ -94,10 +95,14 @@ pub struct RoomLimits {
     pub reserve: u64,
     /// By what is kept in memory until it is synced.
     pub backlog: u64,
+    /// The same for copies, which must not crowd out what somebody waits for.
+    pub copies: u64,
 }
 
 /// The most that is kept in memory until it is synced.
 pub const BACKLOG_MAX: ByteCount = ByteCount::from_mib(128);
+/// What copies may take of it.
+const BACKLOG_COPIES: ByteCount = ByteCount::from_mib(48);
 /// Above this a sync does not wait for its second.
 const BACKLOG_SYNC: ByteCount = ByteCount::from_mib(32);
 /// How long written records may wait for a sync that nobody asked for.
@@ -111,7 +116,9 @@ const FULL_DISK_PAUSE: Millis = Millis::new(100);
 /// Preallocated segments that only removals, touches and copies may use.
 const RESERVE_SEGMENTS: usize = 2;
 
-const _: () = assert!(BACKLOG_SYNC.as_u64() < BACKLOG_MAX.as_u64(), "the sync must come before the refusals");
+const _: () =
+    assert!(BACKLOG_SYNC.as_u64() < BACKLOG_COPIES.as_u64(), "the sync must come before the refusals");
+const _: () = assert!(BACKLOG_COPIES.as_u64() < BACKLOG_MAX.as_u64() / 2, "copies leave most to others");
 
 /// Whether the log takes records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -182,6 +189,7 @@ pub struct Log<S: Storage> {
     marks: Sequence,
 
     cleaning: Cleaning,
+    cleanings: u64,
     /// What live sessions take, in bytes of records.
     live_bytes: u64,
     /// Covered by a synced checkpoint, oldest first.
@@ -241,6 +249,7 @@ impl<S: Storage> Log<S> {
             epoch: start.epoch,
             marks: Sequence::NONE,
             cleaning: Cleaning::Idle,
+            cleanings: 0,
             live_bytes: start.live.as_u64(),
             condemned,
             is_unlinking_held: false,
@@ -356,30 +365,6 @@ impl<S: Storage> Log<S> {
     /// Whether the log waits for room on the disk.
     pub fn is_full(&self) -> bool {
         matches!(self.health, Health::Full { .. })
-    }
-
-    /// What all segments take that hold records, in bytes; those to be unlinked are left out.
-    pub fn occupied(&self) -> ByteCount {
-        self.older.iter().map(|segment| segment.len).sum::<ByteCount>() + ByteCount::new(self.current.len)
-    }
-
-    /// What may be reserved.
-    pub fn room(&self) -> RoomLimits {
-        if self.health != Health::Good {
-            return RoomLimits::default();
-        }
-        let spare = |segment: &Segment<S::File>| segment.len.saturating_sub(place::SEGMENT_OVERHEAD);
-        let rest = self.current.rest().saturating_sub(place::MARKS_LEN_MAX);
-        let ordinary_spares = self.spares.len().saturating_sub(RESERVE_SEGMENTS);
-        let ordinary: u64 = self.spares.iter().take(ordinary_spares).map(spare).sum();
-        let reserve: u64 = self.spares.iter().skip(ordinary_spares).map(spare).sum();
-        // Without its reserve whole the log gives up nothing that it could clean with.
-        let missing = (RESERVE_SEGMENTS - self.spares.len().min(RESERVE_SEGMENTS)) as u64 * self.segment_len;
-        RoomLimits {
-            ordinary: self.placed_bytes + (rest + ordinary).saturating_sub(missing),
-            reserve: self.placed_bytes + rest + ordinary + reserve,
-            backlog: self.synced_bytes + BACKLOG_MAX.as_u64(),
-        }
     }
 }
 

@@ -109,10 +109,10 @@ fn every_kind_is_read_back_as_it_was_written() {
     for (number, entry) in entries().into_iter().enumerate() {
         let record = Record { origin: origin(number as u16, u64::MAX - number as u64), entry };
         let mut bytes = sealed(&record, &salt(1), 4096);
-        assert_eq!(bytes.len(), record.byte_len());
+        assert_eq!(bytes.len(), record.entry.record_len());
         assert!(bytes.len().is_multiple_of(ALIGN));
         bytes.extend_from_slice(b"what comes next");
-        assert_eq!(read(&bytes, &salt(1), 4096), Ok((record, record.byte_len())), "{entry:?}");
+        assert_eq!(read(&bytes, &salt(1), 4096), Ok((record, record.entry.record_len())), "{entry:?}");
     }
 }
 

@@ -175,10 +175,10 @@ fn a_lost_touch_is_told_from_lost_data_and_a_lost_key_names_its_bucket() {
         let record = Record { origin: origin(0, 1), entry };
         let at = segment.push(&record);
         segment.push(&record);
-        let damages = [at, at + record.byte_len() - 1];
+        let damages = [at, at + record.entry.record_len() - 1];
         for damage in damages {
             segment.bytes[damage] ^= 0x10;
-            assert_eq!(bad(&scan(&segment)), [(at, at + record.byte_len(), Some(lost))], "{entry:?}");
+            assert_eq!(bad(&scan(&segment)), [(at, at + record.entry.record_len(), Some(lost))], "{entry:?}");
             segment.bytes[damage] ^= 0x10;
         }
     }
@@ -277,7 +277,7 @@ fn any_bytes_behind_a_header_are_read_without_a_panic_and_to_their_end() {
         let mut at = places[0];
         for found in scan(&segment) {
             let (start, end) = match found {
-                Found::Record { at, record } => (at.as_usize(), at.as_usize() + record.byte_len()),
+                Found::Record { at, record } => (at.as_usize(), at.as_usize() + record.entry.record_len()),
                 Found::Bad(span) => (span.start.as_usize(), span.end.as_usize()),
             };
             assert!(start == at && end > at && end <= cut, "seed {seed}: {start}..{end} after {at}");

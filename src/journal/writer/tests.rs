@@ -128,7 +128,14 @@ fn rig(policy: SyncPolicy, shards: u16) -> Rig {
         // A bell that rings already is enough.
         let _ = rings[shard.index()].try_send(());
     });
-    let start = JournalStart { storage: storage.clone(), log, wake, clock };
+    let start = JournalStart {
+        storage: storage.clone(),
+        log,
+        wake,
+        clock,
+        stopwatch: Duration::default,
+        metrics: Arc::default(),
+    };
     let (journal, cores) = Journal::start(start).unwrap();
     Rig { _folder: folder, storage, journal, cores: cores.into_iter().zip(bells).collect() }
 }
@@ -241,7 +248,7 @@ fn a_disk_that_syncs_no_more_poisons_wakes_all_and_acknowledges_nothing() {
         }
         rig.cores[0].1.recv_timeout(Duration::from_secs(20)).expect("the other one too");
         assert_eq!(core.reached(ShardId::FIRST, Level::Synced), Sequence::NONE, "{policy:?}");
-        assert_eq!(core.reserve(Need::Reserve, ByteCount::new(1)), Err(NoRoom::Disk));
+        assert_eq!(core.reserve(Need::Reserve, ByteCount::new(1)), Err(NoRoom::Failed));
         assert_eq!(rig.journal.shut_down(Millis::new(100)), Err(NotSettled));
     }
 }

@@ -170,7 +170,8 @@ impl Conversation {
         let bytes = owned.map_or_else(|| Cow::Borrowed(self.http.body()), Cow::Owned);
         if owner == node.here() {
             let data = Data { bytes, content_type: &self.content_type };
-            node.answer(&call, id, data, &mut self.output);
+            let wait = node.answer(&call, id, data, &mut self.output);
+            self.waits.add(owner, wait);
         } else {
             let run = self.run.take().map(|(_, frame)| frame);
             let mut frame = run.unwrap_or_else(|| node.lend_frame());

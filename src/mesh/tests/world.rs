@@ -14,7 +14,7 @@ use crate::mesh::{
     Ticket, TransitPool,
 };
 use crate::metrics::{CoreMetrics, Figure};
-use crate::registry::{Change, KeyOutcome, RegistryVersion, Replica};
+use crate::registry::{Buckets, Change, KeyOutcome, RegistryVersion, Replica};
 use crate::shard::{Owners, Shard};
 use crate::store::{self, IdHasher, Lease, MemoryPool, Store};
 use crate::types::{
@@ -194,6 +194,7 @@ impl World {
                 owners: owners.clone(),
                 shard: Shard::new(Store::new(rules, owners.hasher().clone(), START.moment, lease)),
                 replica: Replica::new(&[7; 32]),
+                buckets: Arc::new(Buckets::none()),
                 settings: Arc::clone(&settings),
                 limits: shape.limits,
                 placement: Placement::new(here, loads.clone()),

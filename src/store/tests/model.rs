@@ -1,5 +1,6 @@
 //! The store against a naive model: a map that is searched for what is due.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::*;
@@ -100,7 +101,7 @@ impl Pair {
     fn find(&mut self, number: u64) -> Option<Handle> {
         let bucket = if self.random.below(20) == 0 { BLOG } else { CART };
         let expected = self.expected(number, bucket);
-        let handle = self.store.find(self.now, bucket, id(number));
+        let handle = self.store.find_live(self.now, bucket, id(number));
         assert_eq!(handle.map(|handle| known_as(self.store.view(handle))), expected, "seed {}", self.seed);
         handle
     }
@@ -109,26 +110,35 @@ impl Pair {
         let (number, data, content_type) = (self.some_number(), self.some_data(), self.some_type());
         let own_ttl = self.some_ttl();
         let data_cow = self.some_cow(&data);
-        let (before, len) = (self.store.bytes(), self.store.len());
         let content_type = &content_type;
         let new = NewSession { id: id(number), bucket: CART, own_ttl, data: data_cow, content_type };
-        let exists = self.known.get(&number).is_some_and(|known| !known.deadline.is_due(self.now));
-        let was_due = !exists && self.known.contains_key(&number);
+        match self.store.occupant(self.now, id(number)) {
+            Found::Live(_) => {
+                let known = &self.known[&number];
+                return assert!(!known.deadline.is_due(self.now), "seed {}", self.seed);
+            }
+            Found::Due(handle) => {
+                assert!(self.known[&number].deadline.is_due(self.now), "seed {}", self.seed);
+                self.known.remove(&number);
+                self.store.expire(handle);
+            }
+            // The wheel may have been faster.
+            Found::Missing => {
+                let known = self.known.remove(&number);
+                assert!(known.is_none_or(|known| known.deadline.is_due(self.now)), "seed {}", self.seed);
+            }
+        }
+        let (before, len) = (self.store.bytes(), self.store.len());
         match self.store.create(self.now, new) {
-            Ok(view) => {
+            Ok(handle) => {
+                let view = self.store.view(handle);
                 let deadline = Deadline::after(self.now, own_ttl.unwrap_or(ttl(60)));
-                assert!(!exists, "seed {}", self.seed);
                 assert_eq!((view.data, view.deadline), (data.as_slice(), deadline), "seed {}", self.seed);
                 self.known.insert(number, known_as(view));
             }
-            Err(CreateRefused::Exists) => assert!(exists, "seed {}", self.seed),
-            Err(CreateRefused::Full) => {
+            Err(Full) => {
                 self.refused += 1;
-                if was_due {
-                    self.known.remove(&number);
-                } else {
-                    assert_eq!((self.store.bytes(), self.store.len()), (before, len), "seed {}", self.seed);
-                }
+                assert_eq!((self.store.bytes(), self.store.len()), (before, len), "seed {}", self.seed);
             }
         }
     }
@@ -136,7 +146,7 @@ impl Pair {
     fn touch(&mut self) {
         let number = self.some_number();
         let Some(handle) = self.find(number) else { return };
-        self.store.touch(self.now, handle);
+        self.store.touch_now(self.now, handle);
         let known = self.known.get_mut(&number).unwrap();
         known.deadline = Deadline::after(self.now, known.own_ttl.unwrap_or(ttl(60)));
         assert_eq!(known_as(self.store.view(handle)), *known, "seed {}", self.seed);
@@ -176,13 +186,13 @@ impl Pair {
         let Some(handle) = self.find(number) else { return };
         self.store.remove(handle);
         self.known.remove(&number);
-        assert_eq!(self.store.find(self.now, CART, id(number)), None, "seed {}", self.seed);
+        assert_eq!(self.store.find_live(self.now, CART, id(number)), None, "seed {}", self.seed);
     }
 
     fn advance(&mut self) {
         let budget = self.random.below(40) as usize;
         let before = self.store.len();
-        let done = self.store.advance(self.now, budget);
+        let done = self.store.advance_to(self.now, budget);
         assert!(done.expired <= budget, "seed {}", self.seed);
         assert_eq!(self.store.len(), before - done.expired, "seed {}", self.seed);
         if done.more_due {
@@ -214,10 +224,12 @@ impl Pair {
         assert_eq!(assert_consistent(&self.store.wheel, entries, deadline), self.known.len(), "seed {seed}");
         let data = self.known.values().map(|known| usable_size(known.data.len())).sum::<usize>();
         assert_eq!(self.store.data_bytes, data, "seed {seed}");
+        let content = self.known.values().map(|known| known.data.len() + known.content_type.len()).sum();
+        assert_eq!(self.store.content(), ByteCount::of_len(content), "seed {seed}");
     }
 
     fn advance_to_the_end(&mut self) {
-        while self.store.advance(self.now, 7).more_due {}
+        while self.store.advance_to(self.now, 7).more_due {}
         self.compare();
     }
 }
@@ -238,7 +250,7 @@ fn known_as(view: SessionView<'_>) -> Known {
 fn emptied_bytes() -> ByteCount {
     let mut store = store();
     store.create(at(0), session(1, b"data")).unwrap();
-    let handle = store.find(at(0), CART, id(1)).unwrap();
+    let handle = store.find_live(at(0), CART, id(1)).unwrap();
     store.remove(handle);
     store.bytes()
 }

@@ -1,0 +1,51 @@
+//! What the log says of itself: what may be reserved, and how it stands.
+
+use super::*;
+
+impl<S: Storage> Log<S> {
+    /// What may be reserved.
+    pub fn room(&self) -> RoomLimits {
+        if self.health != Health::Good {
+            return RoomLimits::default();
+        }
+        let spare = |segment: &Segment<S::File>| segment.len.saturating_sub(place::SEGMENT_OVERHEAD);
+        let rest = self.current.rest().saturating_sub(place::MARKS_LEN_MAX);
+        let ordinary_spares = self.spares.len().saturating_sub(RESERVE_SEGMENTS);
+        let ordinary: u64 = self.spares.iter().take(ordinary_spares).map(spare).sum();
+        let reserve: u64 = self.spares.iter().skip(ordinary_spares).map(spare).sum();
+        // Without its reserve whole the log gives up nothing that it could clean with.
+        let missing = (RESERVE_SEGMENTS - self.spares.len().min(RESERVE_SEGMENTS)) as u64 * self.segment_len;
+        RoomLimits {
+            ordinary: self.placed_bytes + (rest + ordinary).saturating_sub(missing),
+            reserve: self.placed_bytes + rest + ordinary + reserve,
+            backlog: self.synced_bytes + BACKLOG_MAX.as_u64(),
+            copies: self.synced_bytes + BACKLOG_COPIES.as_u64(),
+        }
+    }
+
+    /// What all segments take that hold records, in bytes; those to be unlinked are left out.
+    pub fn occupied(&self) -> ByteCount {
+        self.older.iter().map(|segment| segment.len).sum::<ByteCount>() + ByteCount::new(self.current.len)
+    }
+
+    /// What is kept in memory until it is synced, or until there is room to write it.
+    pub fn backlog(&self) -> ByteCount {
+        let queued: u64 = self.queue.iter().map(Part::len).sum();
+        ByteCount::new(self.kept_bytes + queued)
+    }
+
+    /// How long the oldest record that no sync has begun for has been waiting.
+    pub fn unsynced_for(&self, now: Moment) -> Millis {
+        self.dirty_since.map_or(Millis::ZERO, |since| now.since(since))
+    }
+
+    /// How many segments hold records or wait to be removed.
+    pub fn segments(&self) -> usize {
+        self.older.len() + 1 + self.condemned.len()
+    }
+
+    /// How many cleanings have come to their end.
+    pub const fn cleanings(&self) -> u64 {
+        self.cleanings
+    }
+}

@@ -1,0 +1,119 @@
+//! Logging again what lives: all that lies in old segments of the log, so that they can go,
+//! and each deadline as it is, before an orderly end.
+//!
+//! Both are walks over the shard's sessions, a bounded piece at a time, while operations go
+//! on in between. What is logged meanwhile lies above the cut by itself; what is removed
+//! needs no copy. Neither walk waits: where the journal has no room, the same place is tried
+//! again in a later turn.
+
+use crate::journal::{Need, SegmentNumber, session_record_len};
+use crate::store::{Handle, Step, Walk};
+use crate::types::{ByteCount, Moment};
+
+use super::keeper::{Logged, PLAIN_RECORD};
+use super::{Refusal, Shard};
+
+/// Sessions that one piece of a walk looks at.
+const PLACES_PER_TURN: usize = 4_096;
+/// What one piece of copying logs at least, in bytes; as much as the turn has logged where
+/// that is more, so that cleaning is never outrun.
+const COPIED_PER_TURN_MIN: u64 = 64 * 1024;
+
+/// How a walk stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Walked {
+    /// It has come to its end.
+    Done,
+    /// There is more to do, in the next turn.
+    More,
+    /// There is no room in the journal at present.
+    NoRoom,
+}
+
+/// The copying of what lives below a cut.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Copying {
+    /// The cut that is worked on, or was last.
+    cut: Option<SegmentNumber>,
+    walk: Walk,
+    is_done: bool,
+}
+
+impl Shard {
+    /// Logs again a piece of what lies in segments below `cut`; due sessions are left out.
+    /// Where it is done everything that lives has been logged in that segment or above.
+    pub fn copy_below(&mut self, cut: SegmentNumber, now: Moment) -> Walked {
+        if self.copying.cut != Some(cut) {
+            self.copying = Copying { cut: Some(cut), ..Copying::default() };
+        }
+        if self.copying.is_done {
+            return Walked::Done;
+        }
+        let Some(keeper) = &self.keeper else { return Walked::Done };
+        let mut bytes_left = keeper.journal.logged_this_turn().as_u64().max(COPIED_PER_TURN_MIN);
+        let mut places_left = PLACES_PER_TURN;
+        loop {
+            let before = self.copying.walk;
+            match self.store.walk(&mut self.copying.walk, &mut places_left) {
+                Step::End => {
+                    self.copying.is_done = true;
+                    return Walked::Done;
+                }
+                Step::Pause => return Walked::More,
+                Step::At(handle) => match self.copy(handle, cut, now) {
+                    Ok(bytes) if bytes.as_u64() >= bytes_left => return Walked::More,
+                    Ok(bytes) => bytes_left -= bytes.as_u64(),
+                    Err(_) => {
+                        self.copying.walk = before;
+                        return Walked::NoRoom;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Logs the deadlines of a piece of all sessions as they are, without slack, so that after
+    /// this end a session ends exactly when it was to end.
+    pub fn log_deadlines(&mut self, walk: &mut Walk, now: Moment) -> Walked {
+        let mut places_left = PLACES_PER_TURN;
+        loop {
+            let before = *walk;
+            match self.store.walk(walk, &mut places_left) {
+                Step::End => return Walked::Done,
+                Step::Pause => return Walked::More,
+                Step::At(handle) => {
+                    if self.log_deadline(handle, now).is_err() {
+                        *walk = before;
+                        return Walked::NoRoom;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Logs one session again if it lies below `cut`. How much that took.
+    fn copy(&mut self, handle: Handle, cut: SegmentNumber, now: Moment) -> Result<ByteCount, Refusal> {
+        let view = self.store.view(handle);
+        let is_old = Logged::of(view.stamp).is_some_and(|logged| logged.segment < cut);
+        let Some(keeper) = self.keeper.as_mut().filter(|_| is_old && !view.deadline.is_due(now)) else {
+            return Ok(ByteCount::ZERO);
+        };
+        let len = ByteCount::of_len(session_record_len(view.content_type.len(), view.data.len()));
+        keeper.reserve(Need::Copy, len)?;
+        let stamp = keeper.copied(&view);
+        self.store.stamp(handle, stamp);
+        Ok(len)
+    }
+
+    fn log_deadline(&mut self, handle: Handle, now: Moment) -> Result<(), Refusal> {
+        let view = self.store.view(handle);
+        let Some(keeper) = self.keeper.as_mut().filter(|_| !view.deadline.is_due(now)) else {
+            return Ok(());
+        };
+        keeper.reserve(Need::Reserve, PLAIN_RECORD)?;
+        if let Some(stamp) = keeper.log_exact(&view) {
+            self.store.stamp(handle, stamp);
+        }
+        Ok(())
+    }
+}

@@ -8,7 +8,7 @@
 
 use std::io::IoSlice;
 
-use super::super::segment::SegmentHeader;
+use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::parts::{Part, PartKind};
 use super::*;
 

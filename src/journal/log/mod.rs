@@ -171,7 +171,9 @@ pub struct Log<S: Storage> {
     is_sync_running: bool,
     is_chore_running: bool,
     /// Not before this moment is a spare tried again.
-    chores_pause_until: Moment,
+    spares_pause_until: Moment,
+    /// Not before this moment is an unlink tried again.
+    unlinks_pause_until: Moment,
     /// A sync has covered up to here, and the log does not say so yet.
     unmarked_sync: Option<Position>,
     last_mark: Moment,
@@ -237,7 +239,7 @@ impl<S: Storage> Log<S> {
         let sync = if self.is_sync_running { None } else { self.sync_due() };
         let mark = self.unmarked_sync.map(|_| self.last_sync_end.after(SYNC_DELAY_MAX));
         let time = Some(self.last_mark.after(TIME_MARK_INTERVAL));
-        let chore = self.has_chore().then_some(self.chores_pause_until);
+        let chore = self.next_chore().map(|(_, due)| due);
         [retry, sync, mark, time, chore].into_iter().flatten().min()
     }
 

@@ -338,6 +338,29 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
 }
 
 #[test]
+fn a_full_disk_is_cleaned_although_it_has_no_room_for_a_spare() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 6 * SEGMENT_LEN), SyncPolicy::Always);
+    let below = cut(&mut rig);
+    // Somebody else takes what is left, and then the copies take a part of the reserve.
+    rig.disk.set_free_bytes(0);
+    rig.fill_segment();
+    rig.fill_segment();
+    rig.pass(1_000);
+    rig.run_jobs();
+    let spares = rig.log.spares.len();
+    assert!(spares < RESERVE_SEGMENTS, "a spare is wanted, and there is no room for it");
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    for _ in 0..4 {
+        rig.pass(SYNC_GAP.as_u64());
+        rig.run_jobs();
+    }
+    assert_eq!(rig.disk.unlinks(), [number(1)]);
+    assert_eq!(rig.log.spares.len(), spares + 1, "what was removed makes a spare at once");
+}
+
+#[test]
 fn what_a_full_disk_does_not_take_waits_in_order() {
     let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 3 * SEGMENT_LEN), SyncPolicy::Always);
     rig.log.set_live(ByteCount::from_mib(1));

@@ -162,7 +162,7 @@ impl<S: Storage> Log<S> {
         let mut files = self.unsynced.clone();
         let covers = Covers {
             position: self.current.position(),
-            sequences: self.written.clone(),
+            sequences: self.placed.clone(),
             placed_bytes: self.placed_bytes,
             files: files.len(),
         };

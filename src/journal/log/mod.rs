@@ -157,9 +157,14 @@ pub struct Log<S: Storage> {
     kept_bytes: u64,
     /// Up to where a crash loses nothing.
     synced_at: Position,
+    /// By shard: the newest sequence that was ever written, that is in the log as it stands
+    /// (after a failed sync less than was written), and that is synced. None is larger than
+    /// the one before.
     written: Box<[Sequence]>,
+    placed: Box<[Sequence]>,
     synced: Box<[Sequence]>,
-    /// Lengths of all buffers ever written, and of those synced, in bytes. The latter is never larger.
+    /// Lengths of all buffers that are in the log, and of those synced, in bytes. The latter is
+    /// never larger.
     placed_bytes: u64,
     synced_bytes: u64,
 

@@ -41,6 +41,7 @@ impl<S: Storage> Log<S> {
             kept_bytes: 0,
             synced_at,
             written: vec![Sequence::NONE; shards].into(),
+            placed: vec![Sequence::NONE; shards].into(),
             synced: vec![Sequence::NONE; shards].into(),
             placed_bytes: 0,
             synced_bytes: 0,

@@ -289,6 +289,31 @@ fn a_failed_sync_writes_what_was_kept_into_another_segment_that_follows_the_sync
 }
 
 #[test]
+fn what_a_full_disk_did_not_take_after_a_failed_sync_is_not_synced_by_the_next() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 8 * SEGMENT_LEN), SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(1));
+    rig.fill_segment();
+    rig.fill_segment();
+    let (written, placed_bytes) = (rig.written(), rig.log.placed_bytes);
+    // Of the three segments that are to be written again, one finds its room.
+    rig.disk.set_free_bytes(SEGMENT_LEN);
+    rig.disk.fail_sync_after(0);
+    rig.sync_now();
+    assert!(rig.log.is_full() && rig.synced() == 0);
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    let there = rig.sequences_in(rig.log.current_segment().as_u32());
+    assert_eq!(Some(&rig.synced()), there.last(), "what waits in memory is not durable");
+    assert!(rig.synced() < written && rig.written() == written);
+    assert!(rig.log.synced_bytes < placed_bytes);
+    rig.disk.set_free_bytes(8 * SEGMENT_LEN);
+    rig.pass(1_000);
+    rig.run_jobs();
+    assert_eq!((rig.synced(), rig.written()), (written, written));
+    assert_eq!((rig.log.synced_bytes, rig.log.placed_bytes), (placed_bytes, placed_bytes));
+}
+
+#[test]
 fn a_sync_that_fails_again_poisons() {
     let mut rig = rig(SyncPolicy::Always);
     rig.write(&[100]);

@@ -12,6 +12,7 @@
 
 mod buckets;
 mod disk;
+mod folder;
 mod handle;
 mod judge;
 mod layout;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use buckets::{RestoredBucket, RestoredRegistry};
 pub use disk::{Disk, OpenError};
+pub use folder::{Folder, FolderError, UnlinkHold};
 pub use handle::CoreJournal;
 pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
 pub use log::{BACKLOG_MAX, Buffer, Covers, Job, JobResult, Log, LogStart, RoomLimits, SyncPolicy};
@@ -45,7 +47,7 @@ pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use survey::{Survey, survey};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
-pub use writer::{Journal, JournalStart, NotSettled, StartError, UnlinkHold};
+pub use writer::{Journal, JournalStart, NotSettled, StartError};
 
 #[cfg(test)]
 #[path = "tests/sim.rs"]

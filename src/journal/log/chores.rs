@@ -204,14 +204,13 @@ impl<S: Storage> Log<S> {
 
     /// What comes next of all that is no sync, and not before when. A chore that has failed
     /// keeps no other one waiting: a full disk has no room for a spare until something is
-    /// removed.
+    /// removed, and spares are made all the same while a backup lets nothing be removed.
     pub(super) fn next_chore(&self) -> Option<(Chore, Moment)> {
         if self.is_chore_running {
             return None;
         }
         let prepare = self.wants_spare().then_some((Chore::Prepare, self.spares_pause_until));
-        let condemned = self.condemned.front().filter(|_| !self.is_unlinking_held);
-        let unlink = condemned.map(|number| (Chore::Unlink(*number), self.unlinks_pause_until));
+        let unlink = self.condemned.front().map(|number| (Chore::Unlink(*number), self.unlinks_pause_until));
         // The first of two at the same moment.
         [prepare, unlink].into_iter().flatten().min_by_key(|(_, due)| *due)
     }
@@ -235,10 +234,10 @@ impl<S: Storage> Log<S> {
     }
 
     fn chore_failed(&mut self, error: &StorageError) {
-        if error.is_no_space() {
-            self.is_short = true;
-        } else {
-            log::warn!("{error}; it is tried again");
+        match error {
+            StorageError::NoSpace => self.is_short = true,
+            StorageError::Held => {}
+            StorageError::Failed { .. } => log::warn!("{error}; it is tried again"),
         }
         self.is_chore_running = false;
     }

@@ -193,7 +193,6 @@ pub struct Log<S: Storage> {
     live_bytes: u64,
     /// Covered by a synced checkpoint, oldest first.
     condemned: VecDeque<SegmentNumber>,
-    is_unlinking_held: bool,
     /// The disk had no room for a spare when one was last tried.
     is_short: bool,
 }

@@ -60,7 +60,6 @@ impl<S: Storage> Log<S> {
             cleaning: Cleaning::Idle,
             live_bytes: start.live.as_u64(),
             condemned,
-            is_unlinking_held: false,
             is_short: false,
         };
         debug_assert!(log.older.iter().all(|segment| segment.number < log.current.number));

@@ -465,19 +465,29 @@ fn a_report_of_another_cut_counts_for_nothing() {
 }
 
 #[test]
-fn nothing_is_unlinked_under_a_hold() {
+fn what_a_backup_holds_goes_after_it_and_no_spare_waits_for_that() {
     let mut rig = rig(SyncPolicy::Always);
     let below = cut(&mut rig);
-    rig.log.hold_unlinking(true);
+    rig.disk.hold_unlinking(true);
     let mut report = rig.buffer(&[]);
     report.copied_below = Some(below);
     rig.log.write([report], rig.now);
+    rig.run_jobs();
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    let retry = rig.log.next_deadline().unwrap().since(rig.now.moment);
+    assert!(retry > Millis::new(500), "it is left alone for a while: {retry:?}");
+    rig.log.set_live(ByteCount::from_mib(1));
+    rig.fill_segment();
+    rig.run_jobs();
+    assert!(rig.log.spares.len() >= RESERVE_SEGMENTS, "the next spare is there at once");
     for _ in 0..4 {
         rig.pass(1_000);
         rig.run_jobs();
     }
     assert_eq!((rig.log.cut(), rig.disk.unlinks()), (None, vec![]));
-    rig.log.hold_unlinking(false);
+    rig.disk.hold_unlinking(false);
+    rig.pass(1_000);
     rig.run_jobs();
     assert_eq!(rig.disk.unlinks(), [number(1)]);
 }

@@ -12,6 +12,7 @@
 
 mod buckets;
 mod disk;
+mod feed;
 mod folder;
 mod handle;
 mod judge;
@@ -21,6 +22,7 @@ mod plan;
 mod progress;
 mod record;
 mod recover;
+mod replay;
 mod room;
 mod scan;
 mod seal;
@@ -32,6 +34,7 @@ mod writer;
 
 pub use buckets::{RestoredBucket, RestoredRegistry};
 pub use disk::{Disk, OpenError};
+pub use feed::{FedSegment, FeedError, SegmentFeed};
 pub use folder::{Folder, FolderError, UnlinkHold};
 pub use handle::CoreJournal;
 pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
@@ -40,6 +43,9 @@ pub use plan::{LoadError, Plan, RestoredSession, Tally};
 pub use progress::{Condition, Level, Progress, Wake};
 pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
 pub use recover::{Notice, RecoverError, Recovery, Report, Terms};
+pub use replay::{
+    DamageError, Filing, Replay, ReplayError, ReplayPhase, ReplayProgress, ReplayStep, ReplayTerms,
+};
 pub use room::{Need, NoRoom, Room};
 pub use scan::{BadSpan, Found, Lost, Scan};
 pub use seal::{Salt, seal};

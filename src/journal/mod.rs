@@ -10,6 +10,7 @@
 //!   segments ─▶ survey (each, in parallel) ─▶ Recovery::judge ─▶ plan (each shard, in parallel) ─▶ load
 //! ```
 
+mod aside;
 mod buckets;
 mod disk;
 mod feed;
@@ -32,6 +33,7 @@ mod survey;
 mod units;
 mod writer;
 
+pub use aside::{Aside, AsideError, AsideKind};
 pub use buckets::{RestoredBucket, RestoredRegistry};
 pub use disk::{Disk, OpenError};
 pub use feed::{FedSegment, FeedError, SegmentFeed};

@@ -3,29 +3,33 @@
 //! A marker file says that the folder is a journal's, and is locked for as long as the
 //! process lives; a folder with anything else in it and no marker is refused, so that no
 //! slip in a path fills or empties somebody's home. The folder is 0700, its files are 0600.
-//! Calls block: they belong on the journal's own threads.
+//! No segment is removed while a backup shares the folder's lock. Calls block: they belong
+//! on the journal's own threads.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, IoSlice, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, FlockOperation, StatVfs};
+use rustix::fs::{FallocateFlags, FlockOperation, StatVfs, flock};
 use rustix::io::Errno;
 
+use super::folder::{MARKER_NAME, MARKER_TEXT, list_segments};
 use super::storage::{SegmentFile, Storage, StorageError, segment_len_for};
 use super::units::SegmentNumber;
 use crate::types::ByteCount;
 
-/// The name of the file that makes a folder a journal's.
-const MARKER_NAME: &str = "seshun-journal";
-/// What the marker says: the version of the format behind it.
-const MARKER_TEXT: &[u8] = b"Seshun journal, format 1\n";
 /// What a fresh file system may hold by itself.
 const LOST_AND_FOUND: &str = "lost+found";
 /// The most slices that one `pwritev` takes (`IOV_MAX`).
 const SLICES_MAX: usize = 1024;
+/// How often the marker's lock is tried, and how long it is left alone in between: somebody
+/// who only looks whether it is locked has it for a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The folder cannot be a journal's. The process ends before it listens.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +55,13 @@ pub enum OpenError {
 
 /// An open, locked folder. Clones share the lock, which goes with the last of them.
 #[derive(Clone, Debug)]
-pub struct Disk(Arc<Folder>);
+pub struct Disk(Arc<Locked>);
 
 #[derive(Debug)]
-struct Folder {
+struct Locked {
     path: PathBuf,
-    /// The open folder, for what is asked of the folder itself.
+    /// The open folder, for what is asked of the folder itself. Locked for the moment of an
+    /// unlink.
     directory: File,
     /// Locked for as long as it is open.
     _marker: File,
@@ -74,7 +79,7 @@ impl Disk {
             return Err(OpenError::NotOurs(path.to_owned()));
         }
         let mut marker = private().create(true).open(&marker_path).map_err(failed)?;
-        match rustix::fs::flock(&marker, FlockOperation::NonBlockingLockExclusive) {
+        match lock(&marker) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(OpenError::InUse(path.to_owned())),
             Err(error) => return Err(failed(error.into())),
@@ -86,7 +91,7 @@ impl Disk {
             fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
         }
         directory.sync_all().map_err(failed)?;
-        Ok(Self(Arc::new(Folder { path: path.to_owned(), directory, _marker: marker })))
+        Ok(Self(Arc::new(Locked { path: path.to_owned(), directory, _marker: marker })))
     }
 
     /// Where the folder is.
@@ -126,7 +131,20 @@ fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn is_empty(path: &Path) -> io::Result<bool> {
+/// Locks the marker for this process.
+fn lock(marker: &File) -> Result<(), Errno> {
+    let attempt = || flock(marker, FlockOperation::NonBlockingLockExclusive);
+    for _ in 1..LOCK_TRIES {
+        match attempt() {
+            Err(Errno::WOULDBLOCK) => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    attempt()
+}
+
+/// Whether there is nothing in the folder, or only what a fresh file system has.
+pub(super) fn is_empty(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         if entry?.file_name() != LOST_AND_FOUND {
             return Ok(false);
@@ -164,19 +182,7 @@ impl Storage for Disk {
     type File = Arc<File>;
 
     fn list(&self) -> Result<Vec<SegmentFile>, StorageError> {
-        let list = || {
-            let mut segments = Vec::new();
-            for entry in fs::read_dir(&self.0.path)? {
-                let entry = entry?;
-                let number = entry.file_name().to_str().and_then(SegmentNumber::parse_file_name);
-                if let Some(number) = number {
-                    segments.push(SegmentFile { number, len: ByteCount::new(entry.metadata()?.len()) });
-                }
-            }
-            segments.sort_unstable();
-            Ok(segments)
-        };
-        list().map_err(|error: io::Error| failed("list of segments", error))
+        list_segments(&self.0.path).map_err(|error| failed("list of segments", error))
     }
 
     fn create(&self, number: SegmentNumber, len: ByteCount) -> Result<Self::File, StorageError> {
@@ -245,17 +251,20 @@ impl Storage for Disk {
     }
 
     fn unlink(&self, number: SegmentNumber) -> Result<(), StorageError> {
-        match fs::remove_file(self.path_of(number)) {
+        match flock(&self.0.directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(StorageError::Held),
+            Err(error) => return Err(failed("removal of a segment", error)),
+        }
+        let removed = fs::remove_file(self.path_of(number));
+        // It goes with the open folder at the latest; until then backups would wait.
+        let _ = flock(&self.0.directory, FlockOperation::Unlock);
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("removal of a segment", error))
             }
             _ => Ok(()),
         }
-    }
-
-    fn link(&self, number: SegmentNumber, destination: &Path) -> Result<(), StorageError> {
-        fs::hard_link(self.path_of(number), destination.join(number.file_name()))
-            .map_err(|error| failed("second name of a segment", error))
     }
 
     fn free(&self) -> Result<ByteCount, StorageError> {

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{Sender, TrySendError};
 
@@ -31,8 +31,6 @@ pub(super) struct Shared {
     pub(super) room: Room,
     /// By shard: what its live sessions take, in bytes of records.
     live_bytes: Box<[AtomicU64]>,
-    /// How many want nothing to be unlinked.
-    holds: AtomicUsize,
     /// The last sync of a shutdown has covered everything.
     is_settled: AtomicBool,
 }
@@ -42,24 +40,11 @@ impl Shared {
     pub(super) fn new(progress: Progress, room: Room, live: ByteCount) -> Self {
         let share = live.as_u64() / progress.shard_count() as u64;
         let live_bytes = (0..progress.shard_count()).map(|_| AtomicU64::new(share)).collect();
-        Self { progress, room, live_bytes, holds: AtomicUsize::new(0), is_settled: AtomicBool::new(false) }
+        Self { progress, room, live_bytes, is_settled: AtomicBool::new(false) }
     }
 
     pub(super) fn live(&self) -> ByteCount {
         self.live_bytes.iter().map(|bytes| ByteCount::new(bytes.load(Ordering::Relaxed))).sum()
-    }
-
-    pub(super) fn hold(&self) {
-        self.holds.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(super) fn release_hold(&self) {
-        let before = self.holds.fetch_sub(1, Ordering::SeqCst);
-        debug_assert!(before > 0, "only a hold is released");
-    }
-
-    pub(super) fn is_held(&self) -> bool {
-        self.holds.load(Ordering::SeqCst) > 0
     }
 
     pub(super) fn settle(&self) {

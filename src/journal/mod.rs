@@ -10,8 +10,11 @@
 //!   segments ─▶ survey (each, in parallel) ─▶ Recovery::judge ─▶ plan (each shard, in parallel) ─▶ load
 //! ```
 
+mod aside;
 mod buckets;
 mod disk;
+mod feed;
+mod folder;
 mod handle;
 mod judge;
 mod layout;
@@ -20,6 +23,7 @@ mod plan;
 mod progress;
 mod record;
 mod recover;
+mod replay;
 mod restart;
 mod room;
 mod scan;
@@ -31,8 +35,11 @@ mod units;
 mod wait;
 mod writer;
 
+pub use aside::{Aside, AsideError, AsideKind};
 pub use buckets::{RestoredBucket, RestoredRegistry};
 pub use disk::{Disk, OpenError};
+pub use feed::{FedSegment, FeedError, SegmentFeed};
+pub use folder::{Folder, FolderError, UnlinkHold};
 pub use handle::CoreJournal;
 pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
 pub use log::{BACKLOG_MAX, Buffer, Covers, Job, JobResult, Log, LogStart, RoomLimits, SyncPolicy};
@@ -40,6 +47,9 @@ pub use plan::{LoadError, Plan, RestoredSession, Tally};
 pub use progress::{Condition, Level, Progress, Wake};
 pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
 pub use recover::{Notice, RecoverError, Recovery, Report, Terms};
+pub use replay::{
+    DamageError, Filing, Replay, ReplayError, ReplayPhase, ReplayProgress, ReplayStep, ReplayTerms,
+};
 pub use restart::RestartTerms;
 pub use room::{Need, NoRoom, Room};
 pub use scan::{BadSpan, Found, Lost, Scan};
@@ -49,7 +59,7 @@ pub use storage::{SegmentFile, Storage, StorageError};
 pub use survey::{Survey, survey};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
 pub use wait::{JournalClock, Wait};
-pub use writer::{Journal, JournalStart, NotSettled, StartError, UnlinkHold};
+pub use writer::{Journal, JournalStart, NotSettled, StartError};
 
 #[cfg(test)]
 #[path = "tests/sim.rs"]

@@ -65,6 +65,13 @@ pub enum Notice {
     ClockAhead(u64),
 }
 
+impl Notice {
+    /// Whether it tells of something that is lost although it had been kept.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Missing(_) | Self::KeyLost(_))
+    }
+}
+
 /// Notices that are kept; damage without end is counted, not listed.
 const NOTICES_MAX: usize = 1_000;
 
@@ -90,6 +97,11 @@ impl Report {
     /// Whether anything that was synced is lost: where `journal.strict` refuses to start.
     pub fn is_damaged(&self) -> bool {
         self.damaged > 0 || self.missing > 0
+    }
+
+    /// What is lost, as far as it is listed.
+    pub fn damage(&self) -> impl Iterator<Item = &Notice> {
+        self.notices.iter().filter(|notice| notice.is_damage())
     }
 
     pub(super) fn notice(&mut self, notice: Notice) {

@@ -27,11 +27,10 @@ pub struct RestartTerms {
 }
 
 impl LogStart {
-    /// The start of the log that goes on where `recovery`, which judged these `files`, has ended.
-    pub fn behind(recovery: &Recovery, files: &[SegmentFile], terms: RestartTerms) -> Self {
-        let kept = |number| files.iter().find(move |file| file.number == number).copied();
-        let segments: Vec<_> = recovery.segments().filter_map(kept).collect();
-        debug_assert_eq!(segments.len(), recovery.segments().count(), "what was judged was listed");
+    /// The start of the log that goes on where `recovery` has ended, with the segments that it
+    /// keeps.
+    pub fn behind(recovery: &Recovery, segments: Vec<SegmentFile>, terms: RestartTerms) -> Self {
+        debug_assert!(recovery.segments().eq(segments.iter().map(|segment| segment.number)));
         Self {
             policy: terms.policy,
             shards: terms.shards,

@@ -7,7 +7,6 @@
 //! state: who writes where is the log's business.
 
 use std::io::{self, IoSlice};
-use std::path::Path;
 
 use super::units::SegmentNumber;
 use crate::types::ByteCount;
@@ -19,6 +18,9 @@ pub enum StorageError {
     /// what needs some, and tries again by itself.
     #[error("no space is left for the journal: free some, and it goes on by itself")]
     NoSpace,
+    /// A backup wants every segment to stay. The log removes them later, without a word.
+    #[error("a backup holds the journal's segments: they go when it has ended")]
+    Held,
     /// Anything else that the system reports. The log goes on in another segment, or is
     /// poisoned where that fails as well.
     #[error("the journal's {operation} failed: {source}")]
@@ -91,11 +93,9 @@ pub trait Storage: Clone {
     /// Makes all creations and removals of files before the call durable.
     fn sync_directory(&self) -> Result<(), StorageError>;
 
-    /// Removes a segment. One that is not there is removed already.
+    /// Removes a segment, unless a backup holds them all. One that is not there is removed
+    /// already.
     fn unlink(&self, number: SegmentNumber) -> Result<(), StorageError>;
-
-    /// Gives a segment a second name in the folder `destination` on the same file system.
-    fn link(&self, number: SegmentNumber, destination: &Path) -> Result<(), StorageError>;
 
     /// What an ordinary user may still take of the file system.
     fn free(&self) -> Result<ByteCount, StorageError>;

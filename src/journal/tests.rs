@@ -3,6 +3,8 @@
 mod model;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use super::record::tests::{id, image, mark, name, origin, position};
 use super::scan::tests::Segment;
@@ -15,26 +17,26 @@ use crate::types::{
 type Sessions = BTreeMap<SessionId, (u64, u64, Vec<u8>)>;
 
 /// A log under construction. One shard logs; its first bucket is 3, as `image` has it.
-struct Log {
-    segments: Vec<Segment>,
+pub(super) struct Log {
+    pub(super) segments: Vec<Segment>,
     sequence: u64,
-    epoch: u32,
+    pub(super) epoch: u32,
 }
 
 impl Log {
     /// A log with nothing but the bucket that its sessions are of.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut log = Self { segments: vec![Segment::new(1, None)], sequence: 0, epoch: 5 };
         log.push(Entry::Bucket { bucket: BucketId::new(3), name: name("cart") });
         log
     }
 
-    fn last(&mut self) -> &mut Segment {
+    pub(super) fn last(&mut self) -> &mut Segment {
         self.segments.last_mut().unwrap()
     }
 
     /// Appends a record; yields where it begins.
-    fn push(&mut self, entry: Entry<'_>) -> Position {
+    pub(super) fn push(&mut self, entry: Entry<'_>) -> Position {
         self.sequence += 1;
         let origin = Origin { epoch: BootEpoch::new(self.epoch).unwrap(), ..origin(0, self.sequence) };
         let segment = self.last();
@@ -42,19 +44,30 @@ impl Log {
         Position { offset: LogOffset::of_len(offset), ..segment.end() }
     }
 
-    fn update(&mut self, number: u64, version: u64) -> Position {
+    pub(super) fn update(&mut self, number: u64, version: u64) -> Position {
         self.push(Entry::Update(image(number, version, format!("{number} v{version}").as_bytes())))
     }
 
     /// Says that all before is kept.
-    fn synced(&mut self) -> Position {
+    pub(super) fn synced(&mut self) -> Position {
         let upto = self.last().end();
         self.push(Entry::Synced { upto, mark: mark(1_000, 1_000) })
     }
 
-    fn roll(&mut self) {
+    pub(super) fn roll(&mut self) {
         let previous = self.last().end();
         self.segments.push(Segment::new(previous.segment.as_u32() + 1, Some(previous)));
+    }
+
+    /// Writes the segments into a journal's folder at `path`, in place of those that are there.
+    pub(super) fn save(&self, path: &Path) {
+        let disk = Disk::open(path).unwrap();
+        for segment in disk.list().unwrap() {
+            disk.unlink(segment.number).unwrap();
+        }
+        for Segment { header, bytes } in &self.segments {
+            fs::write(path.join(header.number.file_name()), bytes).unwrap();
+        }
     }
 
     fn byte(&mut self, at: Position, offset: i64) -> &mut u8 {
@@ -63,18 +76,18 @@ impl Log {
     }
 
     /// Damages the head of the record at `at`, so that its tail alone names it.
-    fn hurt_head(&mut self, at: Position) {
+    pub(super) fn hurt_head(&mut self, at: Position) {
         *self.byte(at, 30) ^= 4;
     }
 
     /// Damages head and tail of the record that ends at `end`, so that nothing names it.
-    fn hurt_both(&mut self, at: Position, end: Position) {
+    pub(super) fn hurt_both(&mut self, at: Position, end: Position) {
         *self.byte(at, 30) ^= 4;
         *self.byte(end, -9) ^= 4;
     }
 }
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms {
         wall_now: UnixMillis::new(1_000),
         session_ttl: Ttl::from_secs(3_600).unwrap(),

@@ -137,13 +137,6 @@ impl Journal {
         &self.shared.progress
     }
 
-    /// Nothing is unlinked until the hold is dropped: for a backup, which gives second names
-    /// to the segments that are there. What is being unlinked at the call still goes.
-    pub fn hold_unlinking(&self) -> UnlinkHold {
-        self.shared.hold();
-        UnlinkHold(Arc::clone(&self.shared))
-    }
-
     /// Writes and syncs all that was handed over, then ends the threads. The cores must have
     /// handed over their last by now. Blocks, `within` at most.
     pub fn shut_down(mut self, within: Millis) -> Result<(), NotSettled> {
@@ -151,16 +144,6 @@ impl Journal {
         let _ = self.stop.try_send(within);
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
         if self.shared.is_settled() { Ok(()) } else { Err(NotSettled) }
-    }
-}
-
-/// While it lives, no segment is unlinked.
-#[derive(Debug)]
-pub struct UnlinkHold(Arc<Shared>);
-
-impl Drop for UnlinkHold {
-    fn drop(&mut self) {
-        self.0.release_hold();
     }
 }
 
@@ -221,7 +204,6 @@ impl<S: Storage> Writer<S> {
             let woken = self.sleep();
             let now = (self.clock)();
             self.log.set_live(self.shared.live());
-            self.log.hold_unlinking(self.shared.is_held());
             match woken {
                 Woken::Buffer(first) => self.write(first, now),
                 Woken::Result(result) => self.log.finish_job(result, now),

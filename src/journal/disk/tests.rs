@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use super::super::folder::Folder;
 use super::*;
 
 fn number(number: u32) -> SegmentNumber {
@@ -104,21 +105,57 @@ fn what_is_written_in_parts_is_read_back_whole() {
 }
 
 #[test]
-fn segments_grow_shrink_get_second_names_and_go() {
+fn segments_grow_shrink_and_go() {
     let folder = folder();
-    let elsewhere = folder.path().join("backup");
-    let disk = Disk::open(&folder.path().join("data")).unwrap();
-    fs::create_dir(&elsewhere).unwrap();
+    let disk = Disk::open(folder.path()).unwrap();
     let file = disk.create(number(1), ByteCount::from_kib(4)).unwrap();
     disk.extend(&file, ByteCount::from_kib(8)).unwrap();
     assert_eq!(disk.list().unwrap()[0].len, ByteCount::from_kib(8));
     disk.truncate(&file, ByteCount::new(10)).unwrap();
     assert_eq!(disk.list().unwrap()[0].len, ByteCount::new(10));
-    disk.link(number(1), &elsewhere).unwrap();
     disk.unlink(number(1)).unwrap();
     disk.unlink(number(1)).unwrap();
     assert_eq!(disk.list().unwrap(), []);
-    assert_eq!(fs::read(elsewhere.join("00000001.log")).unwrap().len(), 10);
+}
+
+#[test]
+fn nothing_is_unlinked_while_anybody_holds_the_folder() {
+    let folder = folder();
+    let disk = Disk::open(folder.path()).unwrap();
+    disk.create(number(1), ByteCount::from_kib(4)).unwrap();
+    let backup = Folder::open(folder.path()).unwrap();
+    let holds = [(); 2].map(|()| backup.hold_unlinking().unwrap());
+    for hold in holds {
+        assert!(matches!(disk.unlink(number(1)), Err(StorageError::Held)));
+        assert!(matches!(disk.clone().unlink(number(1)), Err(StorageError::Held)));
+        drop(hold);
+    }
+    disk.unlink(number(1)).unwrap();
+    assert_eq!(disk.list().unwrap(), []);
+    // The disk has let go of it: a backup need not wait.
+    backup.hold_unlinking().unwrap();
+}
+
+#[test]
+fn a_look_at_the_lock_keeps_no_server_from_starting() {
+    let folder = folder();
+    drop(Disk::open(folder.path()).unwrap());
+    let looked = Folder::open(folder.path()).unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                looked.is_in_use().unwrap();
+            }
+        });
+        for _ in 0..200 {
+            let disk = Disk::open(folder.path()).unwrap();
+            assert!(looked.is_in_use().unwrap());
+            drop(disk);
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(!looked.is_in_use().unwrap());
 }
 
 #[test]

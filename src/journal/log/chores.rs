@@ -55,6 +55,15 @@ pub enum JobResult<File> {
     Unlinked(Result<SegmentNumber, StorageError>),
 }
 
+/// What is done beside syncs, one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Chore {
+    /// A spare segment is to be made.
+    Prepare,
+    /// A segment is to be removed.
+    Unlink(SegmentNumber),
+}
+
 impl<File: Clone> Job<File> {
     /// Whether it is a sync, for which somebody may be waiting.
     pub const fn is_sync(&self) -> bool {
@@ -84,17 +93,15 @@ impl<S: Storage> Log<S> {
         if !self.is_sync_running && self.sync_due().is_some_and(|due| due <= now.moment) {
             return Some(self.sync_job());
         }
-        if now.moment < self.chores_pause_until || !self.has_chore() {
-            return None;
-        }
-        if self.wants_spare() {
-            let number = self.take_number().ok()?;
-            self.is_chore_running = true;
-            return Some(Job::Prepare { number, len: ByteCount::new(self.segment_len) });
-        }
-        let number = *self.condemned.front()?;
+        let (chore, _) = self.next_chore().filter(|(_, due)| *due <= now.moment)?;
+        let job = match chore {
+            Chore::Prepare => {
+                Job::Prepare { number: self.take_number().ok()?, len: ByteCount::new(self.segment_len) }
+            }
+            Chore::Unlink(number) => Job::Unlink(number),
+        };
         self.is_chore_running = true;
-        Some(Job::Unlink(number))
+        Some(job)
     }
 
     /// Takes what came of a job.
@@ -110,21 +117,25 @@ impl<S: Storage> Log<S> {
                     Err(error) => self.sync_failed(&error, now.moment),
                 }
             }
-            JobResult::Prepared(result) => match result {
-                Ok((number, len, file)) => {
-                    let salt = (self.draw_salt)();
-                    self.add_spare(Segment::new(number, file, len.as_u64(), salt));
-                }
-                Err(error) => self.chore_failed(&error, now.moment),
-            },
-            JobResult::Unlinked(result) => match result {
-                Ok(number) => {
-                    self.is_chore_running = false;
-                    self.condemned.retain(|condemned| *condemned != number);
-                    self.is_short = false;
-                }
-                Err(error) => self.chore_failed(&error, now.moment),
-            },
+            JobResult::Prepared(Ok((number, len, file))) => {
+                let salt = (self.draw_salt)();
+                self.add_spare(Segment::new(number, file, len.as_u64(), salt));
+            }
+            JobResult::Prepared(Err(error)) => {
+                self.chore_failed(&error);
+                self.spares_pause_until = now.moment.after(CHORE_PAUSE);
+            }
+            JobResult::Unlinked(Ok(number)) => {
+                self.is_chore_running = false;
+                self.condemned.retain(|condemned| *condemned != number);
+                // There may be room for a spare now.
+                self.is_short = false;
+                self.spares_pause_until = now.moment;
+            }
+            JobResult::Unlinked(Err(error)) => {
+                self.chore_failed(&error);
+                self.unlinks_pause_until = now.moment.after(CHORE_PAUSE);
+            }
         }
         self.consider_cleaning(now);
         if !self.is_poisoned() {
@@ -151,7 +162,7 @@ impl<S: Storage> Log<S> {
         let mut files = self.unsynced.clone();
         let covers = Covers {
             position: self.current.position(),
-            sequences: self.written.clone(),
+            sequences: self.placed.clone(),
             placed_bytes: self.placed_bytes,
             files: files.len(),
         };
@@ -191,9 +202,17 @@ impl<S: Storage> Log<S> {
         debug_assert!(self.synced_bytes <= self.placed_bytes);
     }
 
-    pub(super) fn has_chore(&self) -> bool {
-        let may_unlink = !self.is_unlinking_held && !self.condemned.is_empty();
-        !self.is_chore_running && (may_unlink || self.wants_spare())
+    /// What comes next of all that is no sync, and not before when. A chore that has failed
+    /// keeps no other one waiting: a full disk has no room for a spare until something is
+    /// removed, and spares are made all the same while a backup lets nothing be removed.
+    pub(super) fn next_chore(&self) -> Option<(Chore, Moment)> {
+        if self.is_chore_running {
+            return None;
+        }
+        let prepare = self.wants_spare().then_some((Chore::Prepare, self.spares_pause_until));
+        let unlink = self.condemned.front().map(|number| (Chore::Unlink(*number), self.unlinks_pause_until));
+        // The first of two at the same moment.
+        [prepare, unlink].into_iter().flatten().min_by_key(|(_, due)| *due)
     }
 
     /// The reserve must be whole, and the next segment there before this one is full.
@@ -214,13 +233,12 @@ impl<S: Storage> Log<S> {
         }
     }
 
-    fn chore_failed(&mut self, error: &StorageError, now: Moment) {
-        if error.is_no_space() {
-            self.is_short = true;
-        } else {
-            log::warn!("{error}; it is tried again");
+    fn chore_failed(&mut self, error: &StorageError) {
+        match error {
+            StorageError::NoSpace => self.is_short = true,
+            StorageError::Held => {}
+            StorageError::Failed { .. } => log::warn!("{error}; it is tried again"),
         }
         self.is_chore_running = false;
-        self.chores_pause_until = now.after(CHORE_PAUSE);
     }
 }

@@ -65,11 +65,6 @@ impl<S: Storage> Log<S> {
         self.live_bytes = live.as_u64();
     }
 
-    /// While held, nothing is unlinked: a backup gives second names to what is there.
-    pub fn hold_unlinking(&mut self, is_held: bool) {
-        self.is_unlinking_held = is_held;
-    }
-
     pub(super) fn consider_cleaning(&mut self, now: Now) {
         match &self.cleaning {
             Cleaning::Idle => {

@@ -18,12 +18,12 @@ mod cleaning;
 mod figures;
 mod parts;
 mod place;
+mod start;
 
 use std::collections::VecDeque;
 
 use super::record::{Entry, NO_SHARD, Origin, Record, TimeMark, encode};
 use super::seal::Salt;
-use super::segment::SEGMENT_HEADER_LEN;
 use super::storage::{SegmentFile, Storage, StorageError};
 use super::units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
 use crate::types::{BootEpoch, ByteCount, Millis, Moment, Now, ShardCount, ShardId};
@@ -164,9 +164,14 @@ pub struct Log<S: Storage> {
     kept_bytes: u64,
     /// Up to where a crash loses nothing.
     synced_at: Position,
+    /// By shard: the newest sequence that was ever written, that is in the log as it stands
+    /// (after a failed sync less than was written), and that is synced. None is larger than
+    /// the one before.
     written: Box<[Sequence]>,
+    placed: Box<[Sequence]>,
     synced: Box<[Sequence]>,
-    /// Lengths of all buffers ever written, and of those synced, in bytes. The latter is never larger.
+    /// Lengths of all buffers that are in the log, and of those synced, in bytes. The latter is
+    /// never larger.
     placed_bytes: u64,
     synced_bytes: u64,
 
@@ -178,7 +183,9 @@ pub struct Log<S: Storage> {
     is_sync_running: bool,
     is_chore_running: bool,
     /// Not before this moment is a spare tried again.
-    chores_pause_until: Moment,
+    spares_pause_until: Moment,
+    /// Not before this moment is an unlink tried again.
+    unlinks_pause_until: Moment,
     /// A sync has covered up to here, and the log does not say so yet.
     unmarked_sync: Option<Position>,
     last_mark: Moment,
@@ -194,90 +201,11 @@ pub struct Log<S: Storage> {
     live_bytes: u64,
     /// Covered by a synced checkpoint, oldest first.
     condemned: VecDeque<SegmentNumber>,
-    is_unlinking_held: bool,
     /// The disk had no room for a spare when one was last tried.
     is_short: bool,
 }
 
 impl<S: Storage> Log<S> {
-    /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
-    /// epoch is used up then, and what was not recovered will never be seen again.
-    pub fn start(storage: S, start: LogStart, now: Now) -> Result<Self, StorageError> {
-        let segment_len =
-            storage.segment_len()?.as_u64().max(start.record_len_max.as_u64() + place::SEGMENT_OVERHEAD);
-        let shards = usize::from(start.shards.get());
-        let condemned = unlink_blank(&storage, start.condemned);
-        for segment in &start.segments {
-            storage.sync(&storage.open(segment.number)?)?;
-        }
-        let mut draw_salt = start.draw_salt;
-        let file = place::create_file(&storage, start.next, ByteCount::new(segment_len))?;
-        let mut current = Segment::new(start.next, file, segment_len, draw_salt());
-        current.begin(&storage, start.epoch, start.continues)?;
-        let synced_at = current.position();
-        let mut log = Self {
-            storage,
-            policy: start.policy,
-            draw_salt,
-            segment_len,
-            record_len_max: start.record_len_max.as_u64(),
-            health: Health::Good,
-            is_mending: false,
-            older: start.segments.into(),
-            unsynced: Vec::new(),
-            current,
-            spares: VecDeque::new(),
-            resume_at: None,
-            next_number: start.next.next(),
-            queue: VecDeque::new(),
-            kept: VecDeque::new(),
-            kept_bytes: 0,
-            synced_at,
-            written: vec![Sequence::NONE; shards].into(),
-            synced: vec![Sequence::NONE; shards].into(),
-            placed_bytes: 0,
-            synced_bytes: 0,
-            dirty_since: None,
-            is_sync_wanted: false,
-            last_sync_end: now.moment,
-            is_sync_running: false,
-            is_chore_running: false,
-            chores_pause_until: now.moment,
-            unmarked_sync: None,
-            last_mark: now.moment,
-            clock: (start.journal_time, now.moment),
-            epoch: start.epoch,
-            marks: Sequence::NONE,
-            cleaning: Cleaning::Idle,
-            cleanings: 0,
-            live_bytes: start.live.as_u64(),
-            condemned,
-            is_unlinking_held: false,
-            is_short: false,
-        };
-        debug_assert!(log.older.iter().all(|segment| segment.number < log.current.number));
-        log.found(start.continues, now)?;
-        Ok(log)
-    }
-
-    /// Says from which segment on the log is needed, and what time it is.
-    fn found(&mut self, continues: Option<Position>, now: Now) -> Result<(), StorageError> {
-        let oldest = self.older.front().map_or(self.current.number, |segment| segment.number);
-        self.queue_mark(Entry::Checkpoint(oldest), parts::PartKind::Checkpoint(oldest));
-        self.mark_time(now);
-        self.place(now.moment)?;
-        self.sync_inline(now)?;
-        // What was torn off gives its room back; the new header has voided it already.
-        if let Some(end) = continues
-            && let Some(last) = self.older.back_mut().filter(|last| last.number == end.segment)
-            && let Ok(file) = self.storage.open(last.number)
-            && self.storage.truncate(&file, ByteCount::new(end.offset.as_u64())).is_ok()
-        {
-            last.len = ByteCount::new(end.offset.as_u64());
-        }
-        Ok(())
-    }
-
     /// Takes what the cores have handed over and writes all of it in one go, as far as the
     /// disk allows. What it does not allow waits in order.
     pub fn write(&mut self, buffers: impl IntoIterator<Item = Buffer>, now: Now) {
@@ -323,7 +251,7 @@ impl<S: Storage> Log<S> {
         let sync = if self.is_sync_running { None } else { self.sync_due() };
         let mark = self.unmarked_sync.map(|_| self.last_sync_end.after(SYNC_DELAY_MAX));
         let time = Some(self.last_mark.after(TIME_MARK_INTERVAL));
-        let chore = self.has_chore().then_some(self.chores_pause_until);
+        let chore = self.next_chore().map(|(_, due)| due);
         [retry, sync, mark, time, chore].into_iter().flatten().min()
     }
 
@@ -366,19 +294,6 @@ impl<S: Storage> Log<S> {
     pub fn is_full(&self) -> bool {
         matches!(self.health, Health::Full { .. })
     }
-}
-
-/// Removes those segments at once that were never used, so that a disk they had filled takes a
-/// new one. Returns the others.
-fn unlink_blank<S: Storage>(storage: &S, condemned: Vec<SegmentNumber>) -> VecDeque<SegmentNumber> {
-    let is_blank = |number: SegmentNumber| {
-        let mut header = [1; SEGMENT_HEADER_LEN];
-        let read = storage.open(number).and_then(|file| storage.read_at(&file, 0, &mut header));
-        read.is_ok_and(|count| header[..count].iter().all(|byte| *byte == 0))
-    };
-    // One that cannot be removed now is tried again like the rest.
-    let stays = |number: &SegmentNumber| !is_blank(*number) || storage.unlink(*number).is_err();
-    condemned.into_iter().filter(stays).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::io::IoSlice;
 
-use super::super::segment::SegmentHeader;
+use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::parts::{Part, PartKind};
 use super::*;
 
@@ -208,14 +208,14 @@ impl<S: Storage> Log<S> {
     fn keep(&mut self, mut part: Part, now: Moment) {
         self.current.end += part.len();
         self.kept_bytes += part.len();
-        // What is written again was counted when it was written first.
-        if part.is_reserved() && part.end.is_none() {
+        if part.is_reserved() {
             self.placed_bytes += part.len();
         }
         part.end = Some(self.current.position());
         match part.kind {
             PartKind::Records { shard, last, needs_sync } => {
-                let written = &mut self.written[shard.index()];
+                let (placed, written) = (&mut self.placed[shard.index()], &mut self.written[shard.index()]);
+                *placed = last.max(*placed);
                 *written = last.max(*written);
                 self.is_sync_wanted |= needs_sync;
             }
@@ -297,7 +297,12 @@ impl<S: Storage> Log<S> {
         self.unsynced.clear();
         self.resume_at = Some(self.synced_at);
         self.cleaning.forget_checkpoint();
+        // Until it is there again no sync covers it, and it takes the room of others.
+        self.placed.copy_from_slice(&self.synced);
         while let Some(part) = self.kept.pop_back() {
+            if part.is_reserved() {
+                self.placed_bytes -= part.len();
+            }
             self.queue.push_front(part);
         }
         self.kept_bytes = 0;

@@ -289,6 +289,31 @@ fn a_failed_sync_writes_what_was_kept_into_another_segment_that_follows_the_sync
 }
 
 #[test]
+fn what_a_full_disk_did_not_take_after_a_failed_sync_is_not_synced_by_the_next() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 8 * SEGMENT_LEN), SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(1));
+    rig.fill_segment();
+    rig.fill_segment();
+    let (written, placed_bytes) = (rig.written(), rig.log.placed_bytes);
+    // Of the three segments that are to be written again, one finds its room.
+    rig.disk.set_free_bytes(SEGMENT_LEN);
+    rig.disk.fail_sync_after(0);
+    rig.sync_now();
+    assert!(rig.log.is_full() && rig.synced() == 0);
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    let there = rig.sequences_in(rig.log.current_segment().as_u32());
+    assert_eq!(Some(&rig.synced()), there.last(), "what waits in memory is not durable");
+    assert!(rig.synced() < written && rig.written() == written);
+    assert!(rig.log.synced_bytes < placed_bytes);
+    rig.disk.set_free_bytes(8 * SEGMENT_LEN);
+    rig.pass(1_000);
+    rig.run_jobs();
+    assert_eq!((rig.synced(), rig.written()), (written, written));
+    assert_eq!((rig.log.synced_bytes, rig.log.placed_bytes), (placed_bytes, placed_bytes));
+}
+
+#[test]
 fn a_sync_that_fails_again_poisons() {
     let mut rig = rig(SyncPolicy::Always);
     rig.write(&[100]);
@@ -335,6 +360,29 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
     rig.run_jobs();
     room.set(rig.log.room());
     assert!(room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok());
+}
+
+#[test]
+fn a_full_disk_is_cleaned_although_it_has_no_room_for_a_spare() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 6 * SEGMENT_LEN), SyncPolicy::Always);
+    let below = cut(&mut rig);
+    // Somebody else takes what is left, and then the copies take a part of the reserve.
+    rig.disk.set_free_bytes(0);
+    rig.fill_segment();
+    rig.fill_segment();
+    rig.pass(1_000);
+    rig.run_jobs();
+    let spares = rig.log.spares.len();
+    assert!(spares < RESERVE_SEGMENTS, "a spare is wanted, and there is no room for it");
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    for _ in 0..4 {
+        rig.pass(SYNC_GAP.as_u64());
+        rig.run_jobs();
+    }
+    assert_eq!(rig.disk.unlinks(), [number(1)]);
+    assert_eq!(rig.log.spares.len(), spares + 1, "what was removed makes a spare at once");
 }
 
 #[test]
@@ -417,19 +465,29 @@ fn a_report_of_another_cut_counts_for_nothing() {
 }
 
 #[test]
-fn nothing_is_unlinked_under_a_hold() {
+fn what_a_backup_holds_goes_after_it_and_no_spare_waits_for_that() {
     let mut rig = rig(SyncPolicy::Always);
     let below = cut(&mut rig);
-    rig.log.hold_unlinking(true);
+    rig.disk.hold_unlinking(true);
     let mut report = rig.buffer(&[]);
     report.copied_below = Some(below);
     rig.log.write([report], rig.now);
+    rig.run_jobs();
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    let retry = rig.log.next_deadline().unwrap().since(rig.now.moment);
+    assert!(retry > Millis::new(500), "it is left alone for a while: {retry:?}");
+    rig.log.set_live(ByteCount::from_mib(1));
+    rig.fill_segment();
+    rig.run_jobs();
+    assert!(rig.log.spares.len() >= RESERVE_SEGMENTS, "the next spare is there at once");
     for _ in 0..4 {
         rig.pass(1_000);
         rig.run_jobs();
     }
     assert_eq!((rig.log.cut(), rig.disk.unlinks()), (None, vec![]));
-    rig.log.hold_unlinking(false);
+    rig.disk.hold_unlinking(false);
+    rig.pass(1_000);
     rig.run_jobs();
     assert_eq!(rig.disk.unlinks(), [number(1)]);
 }

@@ -251,7 +251,10 @@ impl Life {
             0..10 => self.work(random),
             10..13 => self.hand_over(random),
             13..16 => self.run_a_job(random),
-            16 => self.disk.write_back_some(),
+            16 => {
+                self.disk.write_back_some();
+                self.disk.hold_unlinking(random.one_in(4));
+            }
             17 => self.copy(random),
             _ => self.pass_time(random),
         }

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
-use std::path::Path;
 use std::rc::Rc;
 
 use super::storage::{SegmentFile, Storage, StorageError};
@@ -71,6 +70,8 @@ struct State {
     syncs_left: Option<u64>,
     /// After the first failure everything fails.
     is_dying: bool,
+    /// A backup wants nothing to be unlinked.
+    is_held: bool,
     unlinks: Vec<SegmentNumber>,
 }
 
@@ -92,6 +93,7 @@ impl SimDisk {
             writes_left: None,
             syncs_left: None,
             is_dying: false,
+            is_held: false,
             unlinks: Vec::new(),
         })))
     }
@@ -109,6 +111,11 @@ impl SimDisk {
     /// From the next failure on nothing works any more.
     pub fn die_at_failure(&self) {
         self.0.borrow_mut().is_dying = true;
+    }
+
+    /// A backup begins, or ends.
+    pub fn hold_unlinking(&self, is_held: bool) {
+        self.0.borrow_mut().is_held = is_held;
     }
 
     pub fn free_bytes(&self) -> u64 {
@@ -189,7 +196,7 @@ impl SimDisk {
 
 impl State {
     fn heal(&mut self) {
-        (self.writes_left, self.syncs_left, self.is_dying) = (None, None, false);
+        (self.writes_left, self.syncs_left, self.is_dying, self.is_held) = (None, None, false, false);
     }
 
     fn io_error(operation: &'static str) -> StorageError {
@@ -336,15 +343,14 @@ impl Storage for SimDisk {
 
     fn unlink(&self, number: SegmentNumber) -> Result<(), StorageError> {
         let state = &mut *self.0.borrow_mut();
+        if state.is_held {
+            return Err(StorageError::Held);
+        }
         if let Some(inode) = state.shown.remove(&number) {
             state.free_bytes += state.inodes[inode].shown.len() as u64;
             state.changes.push(DirectoryChange::Unlink(number));
             state.unlinks.push(number);
         }
-        Ok(())
-    }
-
-    fn link(&self, _: SegmentNumber, _: &Path) -> Result<(), StorageError> {
         Ok(())
     }
 

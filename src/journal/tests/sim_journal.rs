@@ -61,7 +61,9 @@ impl SimJournal {
         now: Now,
     ) -> Option<(Self, Vec<CoreJournal>)> {
         let (policy, shards, live) = (terms.policy, terms.shards, terms.live);
-        let start = LogStart::behind(recovery, &disk.list().unwrap(), terms);
+        let files = disk.list().unwrap();
+        let kept = |number| *files.iter().find(|file| file.number == number).unwrap();
+        let start = LogStart::behind(recovery, recovery.segments().map(kept).collect(), terms);
         let epoch = start.epoch;
         let log = match Log::start(disk.clone(), start, now) {
             Ok(log) => log,

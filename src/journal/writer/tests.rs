@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -70,10 +69,6 @@ impl Storage for Faulty {
 
     fn unlink(&self, number: SegmentNumber) -> Result<(), StorageError> {
         self.disk.unlink(number)
-    }
-
-    fn link(&self, number: SegmentNumber, destination: &Path) -> Result<(), StorageError> {
-        self.disk.link(number, destination)
     }
 
     fn free(&self) -> Result<ByteCount, StorageError> {
@@ -263,17 +258,6 @@ fn room_that_was_reserved_and_not_used_goes_back_at_the_turns_end() {
         assert!(core.hand_over());
     }
     assert!(core.reserve(Need::Ordinary, ByteCount::from_mib(1)).is_err());
-}
-
-#[test]
-fn nothing_is_unlinked_while_a_hold_lives() {
-    let rig = rig(SyncPolicy::EverySecond, 1);
-    let hold = rig.journal.hold_unlinking();
-    let second = rig.journal.hold_unlinking();
-    drop(hold);
-    assert!(rig.journal.shared.is_held());
-    drop(second);
-    assert!(!rig.journal.shared.is_held());
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! The feed of a start: every segment that recovery keeps, read once, for all cores.
+//!
+//! Each core loads its own sessions, and they are spread over all segments; so one thread
+//! reads the segments in their order and hands each to every consumer, through lanes so short
+//! that only a few segments are in memory at a time. The slowest consumer sets the pace. An
+//! error reaches all of them, and none takes an early end for the end.
+
+use std::io;
+use std::mem::take;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::folder::{Folder, FolderError};
+use super::replay::{ReplayPhase, ReplayProgress, read_whole};
+use super::storage::SegmentFile;
+use super::units::SegmentNumber;
+
+/// Segments that wait for one consumer.
+const LANE_MAX: usize = 2;
+/// Buffers that wait to be used again: as many as can come back while one is being read.
+const BUFFERS_MAX: usize = LANE_MAX + 2;
+
+/// No more segments come. The start ends, and the folder is as it was.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FeedError {
+    /// A segment cannot be read.
+    #[error("the journal cannot be read back: {0}")]
+    Read(Arc<FolderError>),
+    /// The system gives no thread.
+    #[error("no thread to read the journal with: {0}")]
+    Thread(Arc<io::Error>),
+    /// The thread that reads has ended before its work.
+    #[error("the thread that reads the journal has ended too early")]
+    Ended,
+}
+
+/// A segment's bytes, shared by all consumers.
+#[derive(Clone, Debug)]
+pub struct FedSegment {
+    number: SegmentNumber,
+    bytes: Arc<Buffer>,
+}
+
+impl FedSegment {
+    /// Its number.
+    pub fn number(&self) -> SegmentNumber {
+        self.number
+    }
+
+    /// The bytes of its file, from the beginning.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes.bytes
+    }
+}
+
+/// Memory for one segment. Goes back to the reader when the last consumer is done with it, so
+/// that no page of it is touched for the first time again.
+#[derive(Debug)]
+struct Buffer {
+    bytes: Vec<u8>,
+    back: Sender<Vec<u8>>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // Where there are enough of them, or the reader is gone, it is freed.
+        let _ = self.back.try_send(take(&mut self.bytes));
+    }
+}
+
+type Lane = Sender<Result<FedSegment, FeedError>>;
+
+/// One consumer's end of the feed: the segments in the order of the log. To be gone through
+/// to its end, by a thread of its own, or dropped.
+#[derive(Debug)]
+pub struct SegmentFeed {
+    lane: Receiver<Result<FedSegment, FeedError>>,
+    /// How many have not come yet; 0 after an error.
+    left: usize,
+}
+
+impl Iterator for SegmentFeed {
+    type Item = Result<FedSegment, FeedError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let fed = self.lane.recv().unwrap_or(Err(FeedError::Ended));
+        if fed.is_err() {
+            self.left = 0;
+        }
+        Some(fed)
+    }
+}
+
+/// Starts to read `segments` for so many consumers.
+pub(super) fn start_feed(
+    folder: &Folder,
+    segments: Vec<SegmentFile>,
+    consumers: usize,
+    progress: &Arc<ReplayProgress>,
+) -> Result<Vec<SegmentFeed>, FeedError> {
+    let (lanes, feeds): (Vec<Lane>, Vec<SegmentFeed>) = (0..consumers)
+        .map(|_| {
+            let (lane_in, lane) = bounded(LANE_MAX);
+            (lane_in, SegmentFeed { lane, left: segments.len() })
+        })
+        .unzip();
+    progress.begin(ReplayPhase::Load, &segments);
+    let reader = Reader { folder: folder.clone(), segments, lanes, progress: Arc::clone(progress) };
+    thread::Builder::new()
+        .name("journal-replay".to_owned())
+        .spawn(move || reader.run())
+        .map_err(|error| FeedError::Thread(Arc::new(error)))?;
+    Ok(feeds)
+}
+
+/// The thread that reads.
+struct Reader {
+    folder: Folder,
+    segments: Vec<SegmentFile>,
+    /// Of the consumers that are still there.
+    lanes: Vec<Lane>,
+    progress: Arc<ReplayProgress>,
+}
+
+impl Reader {
+    fn run(mut self) {
+        let (back, used) = bounded(BUFFERS_MAX);
+        for segment in take(&mut self.segments) {
+            let mut bytes = used.try_recv().unwrap_or_default();
+            let outcome = read_whole(&self.folder, segment, &mut bytes);
+            let is_error = outcome.is_err();
+            let fed = match outcome {
+                Ok(()) => {
+                    let bytes = Arc::new(Buffer { bytes, back: back.clone() });
+                    Ok(FedSegment { number: segment.number, bytes })
+                }
+                Err(error) => Err(FeedError::Read(Arc::new(error))),
+            };
+            // Whoever has gone away needs nothing more.
+            self.lanes.retain(|lane| lane.send(fed.clone()).is_ok());
+            if is_error || self.lanes.is_empty() {
+                return;
+            }
+            self.progress.finish(segment);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The start: what recovery has left is made sure of, and a new segment follows it.
+//!
+//! Until that segment is synced and says what it follows, nothing is truncated and nothing
+//! that was ever written is removed: a start that is cut short is found again as it was.
+
+use super::super::segment::SEGMENT_HEADER_LEN;
+use super::*;
+
+impl<S: Storage> Log<S> {
+    /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
+    /// epoch is used up then, and what was not recovered will never be seen again.
+    pub fn start(storage: S, start: LogStart, now: Now) -> Result<Self, StorageError> {
+        let segment_len =
+            storage.segment_len()?.as_u64().max(start.record_len_max.as_u64() + place::SEGMENT_OVERHEAD);
+        let shards = usize::from(start.shards.get());
+        let condemned = unlink_blank(&storage, start.condemned);
+        for segment in &start.segments {
+            storage.sync(&storage.open(segment.number)?)?;
+        }
+        let mut draw_salt = start.draw_salt;
+        let file = place::create_file(&storage, start.next, ByteCount::new(segment_len))?;
+        let mut current = Segment::new(start.next, file, segment_len, draw_salt());
+        current.begin(&storage, start.epoch, start.continues)?;
+        let synced_at = current.position();
+        let mut log = Self {
+            storage,
+            policy: start.policy,
+            draw_salt,
+            segment_len,
+            record_len_max: start.record_len_max.as_u64(),
+            health: Health::Good,
+            is_mending: false,
+            older: start.segments.into(),
+            unsynced: Vec::new(),
+            current,
+            spares: VecDeque::new(),
+            resume_at: None,
+            next_number: start.next.next(),
+            queue: VecDeque::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            synced_at,
+            written: vec![Sequence::NONE; shards].into(),
+            placed: vec![Sequence::NONE; shards].into(),
+            synced: vec![Sequence::NONE; shards].into(),
+            placed_bytes: 0,
+            synced_bytes: 0,
+            dirty_since: None,
+            is_sync_wanted: false,
+            last_sync_end: now.moment,
+            is_sync_running: false,
+            is_chore_running: false,
+            spares_pause_until: now.moment,
+            unlinks_pause_until: now.moment,
+            unmarked_sync: None,
+            last_mark: now.moment,
+            clock: (start.journal_time, now.moment),
+            epoch: start.epoch,
+            marks: Sequence::NONE,
+            cleaning: Cleaning::Idle,
+            cleanings: 0,
+            live_bytes: start.live.as_u64(),
+            condemned,
+            is_short: false,
+        };
+        debug_assert!(log.older.iter().all(|segment| segment.number < log.current.number));
+        log.found(start.continues, now)?;
+        Ok(log)
+    }
+
+    /// Says from which segment on the log is needed, and what time it is.
+    fn found(&mut self, continues: Option<Position>, now: Now) -> Result<(), StorageError> {
+        let oldest = self.older.front().map_or(self.current.number, |segment| segment.number);
+        self.queue_mark(Entry::Checkpoint(oldest), parts::PartKind::Checkpoint(oldest));
+        self.mark_time(now);
+        self.place(now.moment)?;
+        self.sync_inline(now)?;
+        // What was torn off gives its room back; the new header has voided it already.
+        if let Some(end) = continues
+            && let Some(last) = self.older.back_mut().filter(|last| last.number == end.segment)
+            && let Ok(file) = self.storage.open(last.number)
+            && self.storage.truncate(&file, ByteCount::new(end.offset.as_u64())).is_ok()
+        {
+            last.len = ByteCount::new(end.offset.as_u64());
+        }
+        Ok(())
+    }
+}
+
+/// Removes those segments at once that were never used, so that a disk they had filled takes a
+/// new one. Returns the others.
+fn unlink_blank<S: Storage>(storage: &S, condemned: Vec<SegmentNumber>) -> VecDeque<SegmentNumber> {
+    let is_blank = |number: SegmentNumber| {
+        let mut header = [1; SEGMENT_HEADER_LEN];
+        let read = storage.open(number).and_then(|file| storage.read_at(&file, 0, &mut header));
+        read.is_ok_and(|count| header[..count].iter().all(|byte| *byte == 0))
+    };
+    // One that cannot be removed now is tried again like the rest.
+    let stays = |number: &SegmentNumber| !is_blank(*number) || storage.unlink(*number).is_err();
+    condemned.into_iter().filter(stays).collect()
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::journal::JournalPage;
 use super::{Readiness, ReadinessCell, prometheus};
+use crate::journal::{ReplayPhase, ReplayProgress, ReplayStep};
 use crate::metrics::{CoreMetrics, JournalMetrics, ProcessFigures};
 use crate::types::{Millis, Moment};
 
@@ -64,6 +65,8 @@ pub struct State {
     pub readiness: Arc<ReadinessCell>,
     /// The journal's numbers; none where nothing outlives the process.
     pub journal: Option<Arc<JournalMetrics>>,
+    /// How far the journal was read back; nothing is to be read where there is none.
+    pub replay: Arc<ReplayProgress>,
 }
 
 impl State {
@@ -101,7 +104,7 @@ impl State {
     fn readyz(&self) -> Page {
         let journal = self.journal.as_deref();
         match self.readiness.get() {
-            Readiness::Starting => Page::line(503, &starting(journal)),
+            Readiness::Starting => Page::line(503, &starting(&self.replay)),
             Readiness::Ready if journal.is_some_and(JournalMetrics::has_failed) => {
                 Page::line(503, "the journal keeps nothing any more: restart")
             }
@@ -120,13 +123,15 @@ impl State {
 }
 
 /// How far the start has come.
-fn starting(journal: Option<&JournalMetrics>) -> String {
-    match journal.map(JournalMetrics::replay) {
-        Some((read, all)) if all > 0 => {
-            format!("starting: {} % of the journal is replayed", read * 100 / all)
-        }
-        _ => "starting".into(),
-    }
+fn starting(replay: &ReplayProgress) -> String {
+    let ReplayStep { phase, segments_done, segments, bytes_done, bytes } = replay.step();
+    let part = match phase {
+        _ if segments == 0 => return "starting".into(),
+        ReplayPhase::Survey => "1 of 2",
+        ReplayPhase::Load => "2 of 2",
+    };
+    let percent = (bytes_done * 100).checked_div(bytes).unwrap_or(100);
+    format!("replaying the journal, part {part}: {percent} %, {segments_done} of {segments} segments")
 }
 
 /// Who we are, in JSON. All of it is known when the code is compiled.

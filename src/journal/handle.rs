@@ -181,6 +181,11 @@ impl CoreJournal {
         self.send_pending()
     }
 
+    /// Whether nothing is left to be handed over.
+    pub fn is_handed_over(&self) -> bool {
+        self.pending.bytes.is_empty() && self.pending.copied_below.is_none()
+    }
+
     /// How far `shard` has come. What [`CoreJournal::log`] returned there is reached with it.
     pub fn reached(&self, shard: ShardId, level: Level) -> Sequence {
         self.shared.progress.reached(shard, level)
@@ -255,7 +260,7 @@ impl CoreJournal {
 
     /// True where nothing is left to be handed over.
     fn send_pending(&mut self) -> bool {
-        if self.pending.bytes.is_empty() && self.pending.copied_below.is_none() {
+        if self.is_handed_over() {
             return true;
         }
         let capacity = self.pending.bytes.len().min(BUFFER_CAPACITY_MAX);

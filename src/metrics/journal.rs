@@ -1,10 +1,9 @@
 //! What the journal's threads count: how long writes and syncs take, what waits, what lies on
-//! the disk, and how far a replay has come.
+//! the disk.
 //!
-//! Each cell has one writer at a time: the writing thread, or for syncs the one that syncs; the
-//! replay's are counted by several threads. All are relaxed: every number is exact by itself.
+//! Each cell has one writer at a time: the writing thread, or for syncs the one that syncs. All
+//! are relaxed: every number is exact by itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Cell;
@@ -48,9 +47,6 @@ pub struct JournalMetrics {
     figures: [Cell; FIGURES],
     writes: Durations,
     syncs: Durations,
-    /// Segments that the replay has read, and how many there are; 0 until that is known.
-    replayed_segments: AtomicU64,
-    replay_segments: AtomicU64,
 }
 
 impl JournalMetrics {
@@ -60,8 +56,6 @@ impl JournalMetrics {
             figures: std::array::from_fn(|_| Cell::default()),
             writes: Durations::default(),
             syncs: Durations::default(),
-            replayed_segments: AtomicU64::new(0),
-            replay_segments: AtomicU64::new(0),
         }
     }
 
@@ -99,21 +93,6 @@ impl JournalMetrics {
     /// Whether nothing is kept any more.
     pub fn has_failed(&self) -> bool {
         self.read(JournalFigure::Condition) == FAILED
-    }
-
-    /// There is so much to replay: each segment is read twice.
-    pub fn begin_replay(&self, reads: u64) {
-        self.replay_segments.store(reads, Ordering::Relaxed);
-    }
-
-    /// A segment was read.
-    pub fn replayed(&self) {
-        self.replayed_segments.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How much was read of how much there is to replay.
-    pub fn replay(&self) -> (u64, u64) {
-        (self.replayed_segments.load(Ordering::Relaxed), self.replay_segments.load(Ordering::Relaxed))
     }
 }
 
@@ -180,8 +159,5 @@ mod tests {
         assert_eq!(metrics.read(JournalFigure::BytesWritten), 120);
         assert_eq!(metrics.read(JournalFigure::Condition), 2);
         assert_eq!(metrics.read(JournalFigure::Segments), 0);
-        metrics.begin_replay(4);
-        metrics.replayed();
-        assert_eq!(metrics.replay(), (1, 4));
     }
 }

@@ -4,7 +4,8 @@
 //! in what waits at its listener, then stops it: a queue that is closed would reset its
 //! connections. Idle connections are closed, requests in flight are answered, and after
 //! `timeouts.drain` at the latest the core is done. A core is not done before all are: its
-//! peers may still ask it, or hand over a connection that they accepted last.
+//! peers may still ask it, or hand over a connection that they accepted last. Then the journal
+//! hears of all deadlines as they are.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,10 +16,15 @@ use super::accept;
 use super::core::Core;
 use super::listener;
 use crate::admin::Readiness;
+use crate::journal::CoreJournal;
+use crate::shard::Walked;
+use crate::store::Walk;
 use crate::types::Millis;
 
-/// How often the core looks whether its last connection has gone.
+/// How often the core looks whether its last connection has gone, or the disk has gone on.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long the disk may take to hear of all deadlines.
+const DEADLINES_TIMEOUT: Millis = Millis::from_secs(30);
 
 /// Ends this core's service; returns when all cores' connections are gone or have had their
 /// time.
@@ -42,6 +48,33 @@ pub async fn drain(core: Rc<Core>, listener: Rc<TcpListener>) {
             return log::warn!("core {}: {left} connections are cut off", core.here());
         }
         monoio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Logs every session's deadline as it is, so that after this end a session ends when it was to
+/// end, and hands over what is left.
+pub async fn log_deadlines(core: &Core) {
+    if core.with_node(|node| node.journal().is_none()) {
+        return;
+    }
+    let start = core.with_node(|node| node.now().moment);
+    let mut walk = Walk::default();
+    loop {
+        let (walked, now) = core.with_node(|node| (node.log_deadlines(&mut walk), node.now().moment));
+        let is_handed_over = || core.with_node(|node| node.journal().is_none_or(CoreJournal::is_handed_over));
+        match walked {
+            Walked::More => core.rest().await,
+            Walked::Done if is_handed_over() => return,
+            Walked::Done | Walked::NoRoom if now.since(start) < DEADLINES_TIMEOUT => {
+                monoio::time::sleep(PAUSE).await;
+            }
+            Walked::Done | Walked::NoRoom => {
+                return log::warn!(
+                    "core {}: the disk is too slow or full: not all deadlines are exact",
+                    core.here()
+                );
+            }
+        }
     }
 }
 

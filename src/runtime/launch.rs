@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use super::connections::Counts;
 use super::core::{Inbox, Peer, Shared, Timeouts};
@@ -23,22 +23,28 @@ use super::driver::{DriverChoice, DriverError};
 use super::entropy::{Entropy, EntropyError};
 use super::listener::{self, ListenError, Listeners};
 use super::mailbox::{MailboxRoom, mailbox};
+use super::restore::{Restored, Restoring};
 use super::signals::{self, Stopping};
-use super::thread::{CoreSeed, run_core};
+use super::thread::{CoreSeed, Order, Past, run_core};
 use super::{admin, clock::Clock, memory, usage};
 use crate::admin::{Readiness, ReadinessCell, State};
 use crate::api::{MasterKeyring, PublicLimits, SessionRules, Settings};
 use crate::http::Limits;
-use crate::journal::SyncPolicy;
+use crate::journal::{
+    AsideError, CoreJournal, FeedError, Journal, LoadError, NotSettled, ReplayError, ReplayProgress,
+    StartError, SyncPolicy, Tally,
+};
 use crate::mesh::{Loads, NodeLimits, TransitPool};
-use crate::metrics::CoreMetrics;
-use crate::registry::CHANGES_IN_FLIGHT_MAX;
+use crate::metrics::{CoreMetrics, JournalMetrics};
+use crate::registry::{Buckets, CHANGES_IN_FLIGHT_MAX};
 use crate::shard::Owners;
 use crate::store::{IdHasher, MemoryPool};
-use crate::types::{ByteCount, Millis, ShardCount, ShardId};
+use crate::types::{BootEpoch, ByteCount, Millis, ShardCount, ShardId};
 
 /// Requests that may wait for one core.
 const REQUESTS_WAITING_MAX: usize = 8_192;
+/// How long the last sync may take.
+const JOURNAL_TIMEOUT: Millis = Millis::from_secs(30);
 /// How often resident memory is looked at.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 /// Resident memory from which on no more data is taken, in percent of what the system allows.
@@ -107,6 +113,24 @@ pub enum LaunchError {
     /// A core has no event loop.
     #[error("no event loop: {0}")]
     Driver(#[from] DriverError),
+    /// The journal's folder cannot be read back.
+    #[error("{0}")]
+    Replay(#[from] ReplayError),
+    /// It could be read before, and cannot be any more.
+    #[error("{0}")]
+    Feed(#[from] FeedError),
+    /// A record has changed since it was judged.
+    #[error("the journal cannot be restored: {0}")]
+    Load(#[from] LoadError),
+    /// Damaged segments cannot be kept aside.
+    #[error("{0}")]
+    Aside(#[from] AsideError),
+    /// The journal cannot go on.
+    #[error("the journal cannot start: {0}")]
+    Journal(#[from] StartError),
+    /// The end was not in order.
+    #[error("{0}")]
+    NotSettled(#[from] NotSettled),
     /// A core's socket or doorbell could not enter its event loop, or a thread did not start.
     #[error("a core could not start: {0}")]
     Io(#[from] io::Error),
@@ -115,6 +139,8 @@ pub enum LaunchError {
 /// What a core tells this thread.
 #[derive(Debug)]
 pub enum Event {
+    /// It has restored its sessions, and waits for its order.
+    Restored(Restored),
     /// It accepts connections. With what its event loop stands on.
     Ready(ShardId, String),
     /// It will never.
@@ -130,28 +156,58 @@ pub fn run(settings: LaunchSettings) -> Result<(), LaunchError> {
     let (connections_max, note) = descriptors::connections_allowed(settings.connections_max, plan.shards);
     note.iter().for_each(|note| log::warn!("{note}"));
     let settings = LaunchSettings { connections_max, ..settings };
-    let listeners = listener::bind_all(settings.listen, plan.shards).map_err(LaunchError::Listen)?;
+    // A replay may take long: what would fail behind it fails before it.
+    listener::look(settings.listen).map_err(LaunchError::Listen)?;
     let admin_listener = bind_admin(&settings)?;
-    let address = listeners.address;
     let common = Common::new(&settings, plan.shards)?;
-    let (events_in, events) = unbounded();
-    let started = start_cores(&settings, (&plan, listeners), &common, &events_in)?;
-    await_ready(&events, plan.shards)?;
     if let Some(listener) = admin_listener {
-        let state = State {
-            cores: common.metrics.clone(),
-            readiness: Arc::clone(&common.shared.readiness),
-            journal: None,
-        };
-        admin::start(listener, state, settings.memory_max)?;
+        admin::start(listener, common.admin_state(), settings.memory_max)?;
     }
-    let wake_all = move || started.doorbells.iter().for_each(Doorbell::ring);
+    let restoring = match &settings.journal {
+        Some(journal) => Some(Restoring::open(journal, &settings.rules, &common.owners, &common.replay)?),
+        None => None,
+    };
+    let (events_in, events) = unbounded();
+    let cores = start_cores(&settings, (&plan, restoring.as_ref()), &common, &events_in)?;
+    let restored = await_restored(&events, plan.shards)?;
+    let (journal, core_journals) = match restoring {
+        Some(restoring) => start_journal(restoring, restored, (&settings, &common, &cores))?,
+        None => (None, plan.shards.shards().map(|_| None).collect()),
+    };
+    let Listeners { address, sockets } =
+        listener::bind_all(settings.listen, plan.shards).map_err(LaunchError::Listen)?;
+    for ((listener, journal), core) in sockets.into_iter().zip(core_journals).zip(&cores) {
+        // A core that is gone has said so.
+        let _ = core.orders.send(Order { listener, journal });
+    }
+    await_ready(&events, plan.shards)?;
+    let wake_all = move || cores.iter().for_each(|core| core.doorbell.ring());
     signals::watch(common.shared.stopping.clone(), wake_all)?;
     common.shared.readiness.reach(Readiness::Ready);
     announce(address)?;
     watch(&events, plan.shards, &common.memory);
+    if let Some(journal) = journal {
+        journal.shut_down(JOURNAL_TIMEOUT)?;
+    }
     log::info!("stopped");
     Ok(())
+}
+
+/// Starts the journal behind what was restored.
+fn start_journal(
+    restoring: Restoring,
+    restored: Restored,
+    (settings, common, cores): (&LaunchSettings, &Common, &[StartedCore]),
+) -> Result<(Option<Journal>, Vec<Option<CoreJournal>>), LaunchError> {
+    let Tally { live, due, lost, orphaned } = restored.tally;
+    log::info!("journal: {live} sessions restored, {due} were due");
+    if lost + orphaned > 0 {
+        log::error!("journal: {lost} sessions are lost by damage, {orphaned} belong to no known bucket");
+    }
+    let doorbells = cores.iter().map(|core| core.doorbell.clone()).collect();
+    let metrics = common.journal.clone().unwrap_or_default();
+    let (journal, cores) = restoring.start(restored, &settings.rules, doorbells, metrics)?;
+    Ok((Some(journal), cores.into_iter().map(Some).collect()))
 }
 
 /// What all cores have in common.
@@ -163,6 +219,9 @@ pub(super) struct Common {
     pub(super) memory: Arc<MemoryPool>,
     pub(super) transit: TransitPool,
     pub(super) metrics: Vec<Arc<CoreMetrics>>,
+    /// None where nothing outlives the process.
+    journal: Option<Arc<JournalMetrics>>,
+    replay: Arc<ReplayProgress>,
 }
 
 impl Common {
@@ -187,7 +246,19 @@ impl Common {
             memory: Arc::new(MemoryPool::new(settings.memory_max)),
             transit: TransitPool::new(transit_max(settings)),
             metrics: shards.shards().map(|shard| Arc::new(CoreMetrics::new(shard, now))).collect(),
+            journal: settings.journal.as_ref().map(|_| Arc::default()),
+            replay: Arc::default(),
         })
+    }
+
+    /// What the admin listener tells about.
+    fn admin_state(&self) -> State {
+        State {
+            cores: self.metrics.clone(),
+            readiness: Arc::clone(&self.shared.readiness),
+            journal: self.journal.clone(),
+            replay: Arc::clone(&self.replay),
+        }
     }
 }
 
@@ -219,17 +290,18 @@ fn bind_admin(settings: &LaunchSettings) -> Result<Option<std::net::TcpListener>
     Ok(listeners.sockets.pop())
 }
 
-/// Threads that run, and how to wake them.
-struct Started {
-    doorbells: Vec<Doorbell>,
+/// A core's thread that runs, and how to reach it.
+struct StartedCore {
+    doorbell: Doorbell,
+    orders: Sender<Order>,
 }
 
 fn start_cores(
     settings: &LaunchSettings,
-    (plan, listeners): (&Plan, Listeners),
+    (plan, restoring): (&Plan, Option<&Restoring>),
     common: &Common,
     events: &Sender<Event>,
-) -> Result<Started, LaunchError> {
+) -> Result<Vec<StartedCore>, LaunchError> {
     let (mut peers, mut inboxes, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
     for _ in plan.shards.shards() {
         let (doorbell, bell) = Doorbell::new()?;
@@ -238,15 +310,28 @@ fn start_cores(
         inboxes.push((inbox, bell));
         doorbells.push(doorbell);
     }
-    let places = plan.shards.shards().zip(&plan.pins).zip(inboxes.into_iter().zip(listeners.sockets));
-    for ((here, pin), ((inbox, bell), listener)) in places {
+    let mut parts = match restoring {
+        Some(restoring) => restoring.parts(&common.replay)?,
+        None => Vec::new(),
+    }
+    .into_iter();
+    let mut cores = Vec::with_capacity(doorbells.len());
+    let places = plan.shards.shards().zip(&plan.pins).zip(inboxes.into_iter().zip(doorbells));
+    for ((here, pin), ((inbox, bell), doorbell)) in places {
         let mailboxes: (Vec<Peer>, Inbox, UnhungBell) = (peers.clone(), inbox, bell);
-        let seed = CoreSeed::new(here, *pin, settings, common, mailboxes);
+        let past = Past {
+            epoch: restoring.map_or(BootEpoch::FIRST, Restoring::epoch),
+            buckets: restoring.map_or_else(|| Arc::new(Buckets::none()), Restoring::buckets),
+            restore: parts.next(),
+        };
+        let seed = CoreSeed::new(here, *pin, settings, common, (mailboxes, past));
+        let (orders, ordered) = bounded(1);
         let events = events.clone();
         let name = format!("core {here}");
-        thread::Builder::new().name(name).spawn(move || run_core(seed, listener, &events))?;
+        thread::Builder::new().name(name).spawn(move || run_core(seed, &ordered, &events))?;
+        cores.push(StartedCore { doorbell, orders });
     }
-    Ok(Started { doorbells })
+    Ok(cores)
 }
 
 fn mailbox_room(settings: &LaunchSettings, shards: ShardCount) -> MailboxRoom {
@@ -258,12 +343,27 @@ fn mailbox_room(settings: &LaunchSettings, shards: ShardCount) -> MailboxRoom {
     }
 }
 
+/// Waits until every core has restored its sessions.
+fn await_restored(events: &Receiver<Event>, shards: ShardCount) -> Result<Restored, LaunchError> {
+    let mut all = Restored::default();
+    for _ in shards.shards() {
+        match events.recv() {
+            Ok(Event::Restored(restored)) => all = all.and(restored),
+            Ok(Event::Failed(error)) => return Err(error),
+            Ok(Event::Ready(..) | Event::Drained) | Err(_) => debug_assert!(false, "restoring comes first"),
+        }
+    }
+    Ok(all)
+}
+
 fn await_ready(events: &Receiver<Event>, shards: ShardCount) -> Result<(), LaunchError> {
     for _ in shards.shards() {
         match events.recv() {
             Ok(Event::Ready(core, loop_kind)) => log::info!("core {core}: {loop_kind}"),
             Ok(Event::Failed(error)) => return Err(error),
-            Ok(Event::Drained) | Err(_) => debug_assert!(false, "no core ends before it has begun"),
+            Ok(Event::Restored(_) | Event::Drained) | Err(_) => {
+                debug_assert!(false, "no core ends before it has begun");
+            }
         }
     }
     Ok(())

@@ -67,6 +67,12 @@ impl ListenError {
     }
 }
 
+/// Whether a service could listen on `address` by now. Waits for a second for one that is in
+/// use, as [`bind_all`] does, and binds nothing.
+pub fn look(address: SocketAddr) -> Result<(), ListenError> {
+    probe(address).map_err(|error| ListenError::new(address, error))
+}
+
 /// Binds a listener for each of `count` cores to `address`; port 0 picks one for all. For a
 /// second it waits for an address that is still in use: an immediate restart succeeds.
 pub fn bind_all(address: SocketAddr, count: ShardCount) -> Result<Listeners, ListenError> {

@@ -21,6 +21,7 @@ pub mod listener;
 pub mod mailbox;
 pub mod memory;
 pub mod park;
+mod restore;
 mod serve;
 mod share;
 pub mod signals;

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use monoio::net::TcpListener;
 
 use super::accept;
@@ -19,12 +19,14 @@ use super::clock::Clock;
 use super::core::{Core, Inbox, Peer, Shared};
 use super::cpus;
 use super::doorbell::{Bell, UnhungBell};
-use super::drain::drain;
+use super::drain::{drain, log_deadlines};
 use super::driver::{CoreRuntime, DriverChoice};
 use super::entropy::Entropy;
 use super::launch::{Common, Event, LaunchError, LaunchSettings};
 use super::listener;
+use super::restore::{Restored, ShardRestore};
 use crate::api::Settings;
+use crate::journal::{CoreJournal, JournalClock};
 use crate::mesh::{Loads, Node, NodeLimits, NodeParts, Placement, Random, TransitPool};
 use crate::metrics::CoreMetrics;
 use crate::registry::{Buckets, Replica};
@@ -51,6 +53,25 @@ pub struct CoreSeed {
     memory: Arc<MemoryPool>,
     transit: TransitPool,
     metrics: Arc<CoreMetrics>,
+    past: Past,
+}
+
+/// What was there before this start, as far as it concerns one core.
+pub struct Past {
+    /// The number of this start.
+    pub epoch: BootEpoch,
+    /// The buckets that there are.
+    pub buckets: Arc<Buckets>,
+    /// The sessions to be restored; none where nothing outlives the process.
+    pub restore: Option<ShardRestore>,
+}
+
+/// What a core waits for once it has restored its sessions.
+pub struct Order {
+    /// Where it accepts connections.
+    pub listener: StdTcpListener,
+    /// Where it keeps what it does.
+    pub journal: Option<CoreJournal>,
 }
 
 impl CoreSeed {
@@ -60,7 +81,7 @@ impl CoreSeed {
         pin: Option<CpuId>,
         settings: &LaunchSettings,
         common: &Common,
-        mailboxes: (Vec<Peer>, Inbox, UnhungBell),
+        (mailboxes, past): ((Vec<Peer>, Inbox, UnhungBell), Past),
     ) -> Self {
         Self {
             here,
@@ -77,15 +98,16 @@ impl CoreSeed {
             memory: Arc::clone(&common.memory),
             transit: common.transit.clone(),
             metrics: Arc::clone(&common.metrics[here.index()]),
+            past,
         }
     }
 }
 
 /// Runs a core until the process ends.
-pub fn run_core(seed: CoreSeed, listener: StdTcpListener, events: &Sender<Event>) {
+pub fn run_core(seed: CoreSeed, orders: &Receiver<Order>, events: &Sender<Event>) {
     let here = seed.here;
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        if let Err(error) = live(seed, listener, events) {
+        if let Err(error) = live(seed, orders, events) {
             // Nobody listens any more only where another core has failed before.
             let _ = events.send(Event::Failed(error));
         }
@@ -96,7 +118,7 @@ pub fn run_core(seed: CoreSeed, listener: StdTcpListener, events: &Sender<Event>
     }
 }
 
-fn live(seed: CoreSeed, listener: StdTcpListener, events: &Sender<Event>) -> Result<(), LaunchError> {
+fn live(mut seed: CoreSeed, orders: &Receiver<Order>, events: &Sender<Event>) -> Result<(), LaunchError> {
     if let Some(cpu) = seed.pin
         && let Err(error) = cpus::pin_current_thread(cpu)
     {
@@ -105,7 +127,13 @@ fn live(seed: CoreSeed, listener: StdTcpListener, events: &Sender<Event>) -> Res
     let mut runtime = CoreRuntime::build(seed.driver)?;
     let kind = runtime.kind();
     let description = runtime.description().to_owned();
-    let node = Node::new(node_parts(&seed)?);
+    let (mut shard, clock) = restore(&mut seed, events)?;
+    // Where the start has failed elsewhere nobody orders anything, and the process ends.
+    let Ok(Order { listener, journal }) = orders.recv() else { return Ok(()) };
+    if let Some((journal, clock)) = journal.zip(clock) {
+        shard.keep_in(journal, clock, seed.ttl);
+    }
+    let node = Node::new(node_parts(&seed, shard)?);
     let (peers, inbox, bell) = seed.mailboxes;
     let core = Rc::new(Core::new(node, (peers, inbox), seed.replies_max, seed.shared, kind));
     let lived = runtime.block_on(async {
@@ -125,18 +153,33 @@ fn live(seed: CoreSeed, listener: StdTcpListener, events: &Sender<Event>) -> Res
     lived
 }
 
-fn node_parts(seed: &CoreSeed) -> Result<NodeParts, LaunchError> {
-    let mut random = Entropy::new()?;
-    let replica = Replica::new(&random.bytes32());
-    let rules = store::Settings { ttl: seed.ttl, epoch: BootEpoch::FIRST };
+/// The core's shard with all that was there before, and the clock that its deadlines are kept by.
+fn restore(
+    seed: &mut CoreSeed,
+    events: &Sender<Event>,
+) -> Result<(Shard, Option<JournalClock>), LaunchError> {
+    let rules = store::Settings { ttl: seed.ttl, epoch: seed.past.epoch };
     let lease = Lease::new(Arc::clone(&seed.memory));
     let store = Store::new(rules, seed.owners.hasher().clone(), Clock::now().moment, lease);
+    let mut shard = Shard::new(store);
+    let clock = seed.past.restore.as_ref().map(|part| part.clock);
+    let restored = match seed.past.restore.take() {
+        Some(part) => part.load(seed.here, &mut shard)?,
+        None => Restored::default(),
+    };
+    let _ = events.send(Event::Restored(restored));
+    Ok((shard, clock))
+}
+
+fn node_parts(seed: &CoreSeed, shard: Shard) -> Result<NodeParts, LaunchError> {
+    let mut random = Entropy::new()?;
+    let replica = Replica::new(&random.bytes32());
     Ok(NodeParts {
         here: seed.here,
         owners: seed.owners.clone(),
-        shard: Shard::new(store),
+        shard,
         replica,
-        buckets: Arc::new(Buckets::none()),
+        buckets: Arc::clone(&seed.past.buckets),
         settings: Arc::clone(&seed.settings),
         limits: seed.limits,
         placement: Placement::new(seed.here, seed.loads.clone()),
@@ -177,7 +220,8 @@ async fn answer_bell(core: Rc<Core>, mut bell: Bell, listener: Rc<TcpListener>, 
         {
             let (core, events) = (Rc::clone(&core), events.clone());
             drop(monoio::spawn(async move {
-                drain(core, listener).await;
+                drain(Rc::clone(&core), listener).await;
+                log_deadlines(&core).await;
                 let _ = events.send(Event::Drained);
             }));
         }

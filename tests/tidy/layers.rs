@@ -20,7 +20,7 @@ const LAYERS: &[Layer] = &[
     ("shard", &["types", "store", "registry", "journal"]),
     ("api", &["types", "http", "store", "registry", "shard"]),
     ("mesh", &["types", "http", "store", "registry", "metrics", "journal", "shard", "api"]),
-    ("admin", &["types", "http", "metrics"]),
+    ("admin", &["types", "http", "metrics", "journal"]),
     (
         "runtime",
         &["types", "http", "store", "registry", "journal", "metrics", "shard", "api", "mesh", "admin"],

@@ -1,0 +1,197 @@
+//! The journal's part of a start: the folder is read and judged, every core loads its own
+//! sessions, then the log goes on behind what was found.
+//!
+//! Each core loads on its own thread, so that its memory is near and its own. Up to the log's
+//! start nothing in the folder changes but that damaged segments are copied aside, so a start
+//! that ends anywhere can be made again.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+use super::clock::Clock;
+use super::doorbell::Doorbell;
+use super::entropy::Entropy;
+use super::launch::{JournalSettings, LaunchError};
+use crate::api::SessionRules;
+use crate::journal::{
+    CoreJournal, Filing, Journal, JournalClock, JournalStart, LogStart, Replay, ReplayProgress, ReplayTerms,
+    Report, RestartTerms, Salt, SegmentFeed, Tally, Terms, session_record_len,
+};
+use crate::metrics::JournalMetrics;
+use crate::registry::{BucketState, Buckets};
+use crate::shard::{Owners, Shard};
+use crate::store::CONTENT_TYPE_LEN_MAX;
+use crate::types::{ByteCount, ShardCount, ShardId};
+
+/// Notices of a replay that are logged one by one; `seshun verify` tells all.
+const NOTICES_LOGGED_MAX: usize = 20;
+
+/// A folder that was read and judged, and is locked.
+pub struct Restoring {
+    replay: Arc<Replay>,
+    clock: JournalClock,
+    buckets: Arc<Buckets>,
+    settings: JournalSettings,
+    shards: ShardCount,
+}
+
+/// What one core restores.
+pub struct ShardRestore {
+    replay: Arc<Replay>,
+    feed: SegmentFeed,
+    /// Moments in journal time.
+    pub clock: JournalClock,
+}
+
+/// What a core has restored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Restored {
+    /// What became of its sessions.
+    pub tally: Tally,
+    /// What they take in the log, if each is written once.
+    pub live: ByteCount,
+    /// The longest of their records.
+    pub record_len_max: ByteCount,
+}
+
+impl Restored {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        let (ours, theirs) = (self.tally, other.tally);
+        Self {
+            tally: Tally {
+                live: ours.live + theirs.live,
+                due: ours.due + theirs.due,
+                lost: ours.lost + theirs.lost,
+                orphaned: ours.orphaned + theirs.orphaned,
+            },
+            live: self.live + other.live,
+            record_len_max: self.record_len_max.max(other.record_len_max),
+        }
+    }
+}
+
+impl Restoring {
+    /// Opens the folder and judges what it holds.
+    pub fn open(
+        settings: &JournalSettings,
+        rules: &SessionRules,
+        owners: &Owners,
+        progress: &ReplayProgress,
+    ) -> Result<Self, LaunchError> {
+        let now = Clock::now();
+        let owner_of = |id| owners.owner_of(id);
+        let terms = ReplayTerms {
+            filing: Filing { shards: owners.shards(), owner_of: &owner_of },
+            terms: Terms { wall_now: now.wall, session_ttl: rules.ttl, downtime_max: settings.downtime_max },
+            threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        };
+        let replay = Replay::open(&settings.dir, &terms, progress)?;
+        let recovery = replay.recovery();
+        tell(recovery.report());
+        if settings.is_strict {
+            replay.refuse_damage()?;
+        }
+        let registry = recovery.registry();
+        let states = registry.buckets.iter();
+        let states =
+            states.map(|bucket| BucketState { id: bucket.bucket, name: bucket.name, key: bucket.key });
+        let buckets = Buckets { states: states.collect(), next: registry.next_bucket };
+        Ok(Self {
+            clock: JournalClock::new(recovery.boot_time(), now.moment),
+            buckets: Arc::new(buckets),
+            settings: settings.clone(),
+            shards: owners.shards(),
+            replay: Arc::new(replay),
+        })
+    }
+
+    /// The buckets that there are.
+    pub fn buckets(&self) -> Arc<Buckets> {
+        Arc::clone(&self.buckets)
+    }
+
+    /// This start's number, for versions.
+    pub fn epoch(&self) -> crate::types::BootEpoch {
+        self.replay.recovery().next_epoch()
+    }
+
+    /// What each core restores, by shard.
+    pub fn parts(&self, progress: &Arc<ReplayProgress>) -> Result<Vec<ShardRestore>, LaunchError> {
+        let feeds = self.replay.feed(usize::from(self.shards.get()), progress)?;
+        let part = |feed| ShardRestore { replay: Arc::clone(&self.replay), feed, clock: self.clock };
+        Ok(feeds.into_iter().map(part).collect())
+    }
+
+    /// Starts the log once every core has restored its sessions. What each core holds of it, by
+    /// shard.
+    pub fn start(
+        self,
+        restored: Restored,
+        rules: &SessionRules,
+        doorbells: Vec<Doorbell>,
+        metrics: Arc<JournalMetrics>,
+    ) -> Result<(Journal, Vec<CoreJournal>), LaunchError> {
+        self.replay.keep_aside()?;
+        let longest = session_record_len(CONTENT_TYPE_LEN_MAX, rules.max_payload.as_usize());
+        let terms = RestartTerms {
+            policy: self.settings.policy,
+            shards: self.shards,
+            journal_time: self.clock.time_at(Clock::now().moment),
+            live: restored.live,
+            record_len_max: restored.record_len_max.max(ByteCount::of_len(longest)),
+            draw_salt: salts()?,
+        };
+        let start = JournalStart {
+            storage: self.replay.disk().clone(),
+            log: LogStart::behind(self.replay.recovery(), self.replay.kept_segments(), terms),
+            wake: Box::new(move |shard| doorbells[shard.index()].ring()),
+            clock: Clock::now,
+            stopwatch: Clock::stopwatch,
+            metrics,
+        };
+        Ok(Journal::start(start)?)
+    }
+}
+
+impl ShardRestore {
+    /// Loads the sessions that `here` owns, each in its place, as they come by.
+    pub fn load(self, here: ShardId, shard: &mut Shard) -> Result<Restored, LaunchError> {
+        let plan = self.replay.recovery().plan(here);
+        let mut record_len_max = 0;
+        for segment in self.feed {
+            let segment = segment?;
+            for session in plan.load(segment.number(), segment.bytes())? {
+                let session = session?;
+                let image = &session.image;
+                record_len_max =
+                    record_len_max.max(session_record_len(image.content_type.len(), image.blob.len()));
+                shard.restore(&session, self.clock);
+            }
+        }
+        let record_len_max = ByteCount::of_len(record_len_max);
+        Ok(Restored { tally: plan.tally(), live: shard.live_bytes(), record_len_max })
+    }
+}
+
+/// Draws salts from the system's CSPRNG.
+fn salts() -> Result<Box<dyn FnMut() -> Salt + Send>, LaunchError> {
+    let mut entropy = Entropy::new()?;
+    Ok(Box::new(move || Salt::from_random(entropy.bytes16())))
+}
+
+/// Says what recovery has found.
+fn tell(report: &Report) {
+    for notice in report.notices.iter().take(NOTICES_LOGGED_MAX) {
+        log::warn!("journal: {notice}");
+    }
+    if let Some(more) = report.notices.len().checked_sub(NOTICES_LOGGED_MAX).filter(|more| *more > 0) {
+        log::warn!("journal: and {more} more; `seshun verify` tells all of it");
+    }
+    if report.is_damaged() {
+        let versions = if report.unnamed > 0 { ", older versions of sessions are possible" } else { "" };
+        log::error!("journal: {} records that had been synced are lost{versions}", report.missing);
+    }
+    log::info!("journal: {} records, {} torn off at its end", report.records, report.torn_bytes);
+}

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use seshun::config::{self, Args, Config, ConfigError, Cores, DriverChoice, Loaded, MemoryMax, Source};
+use seshun::config::{
+    self, Args, Config, ConfigError, Cores, DriverChoice, JournalMode, Loaded, MemoryMax, Source,
+};
 use seshun::types::{ByteCount, Millis, ShardCount};
 
 /// A folder with a configuration file in it, and what the process was called with.
@@ -199,7 +201,8 @@ timeouts:
         "config.yml:2: server.listen is \"here\"; allowed is an IPv4 or IPv6 address with a port, as in \
          127.0.0.1:8385 or [::1]:8385",
         "config.yml:3: server.lisen is no key; server has listen, cores, driver",
-        "config.yml:4: servre is no section; allowed are server, admin, auth, session, memory, limits, timeouts",
+        "config.yml:4: servre is no section; allowed are server, admin, auth, session, journal, memory, limits, \
+         timeouts",
         "config.yml:7: limits.fields is \"0\"; allowed is a number from 1 to 256",
         "config.yml:8: limits.head has no value; allowed is a size from 1kb to 1mb",
         "config.yml:9: session is a section: its keys stand below it, one a line",
@@ -353,7 +356,47 @@ fn what_is_printed_is_what_is_in_force() {
     }
     let back = yaml.replace("(hidden)", config::EXAMPLE_MASTER_KEY);
     let expected = Call::with_args("--config builtin --cores 2 --admin-listen off").config();
-    assert_eq!(Call::with_file(&back).config(), expected);
+    let read_back = Call::with_file(&back);
+    let mut config = read_back.config();
+    assert_eq!(config.journal.dir, read_back.path("./data"), "a path in a file counts from its folder");
+    config.journal.dir = expected.journal.dir.clone();
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn the_journals_folder_counts_from_whoever_names_it() {
+    let in_file = Call::with_file("journal: { dir: lib/seshun }");
+    assert_eq!(in_file.config().journal.dir, in_file.path("lib/seshun"));
+    let absolute = Call::with_file("journal: { dir: /var/lib/seshun }");
+    assert_eq!(absolute.config().journal.dir, Path::new("/var/lib/seshun"));
+    let by_flag = Call::with_file("journal: { dir: lib/seshun }");
+    let args = Args { data_dir: Some("here".into()), ..by_flag.args.clone() };
+    assert_eq!(Call { args, ..by_flag }.config().journal.dir, Path::new("here"));
+    let by_variable = Call::with_file("journal: { strict: true }").env("SESHUN_JOURNAL_DIR", "there");
+    assert_eq!(by_variable.config().journal.dir, Path::new("there"));
+    assert_eq!(Call::with_args("").config().journal.dir, Path::new("./data"));
+}
+
+#[test]
+fn the_journals_modes_are_three_and_memory_is_warned_of() {
+    let modes = [
+        ("memory", JournalMode::Memory, 1),
+        ("everysec", JournalMode::EverySecond, 0),
+        ("always", JournalMode::Always, 0),
+    ];
+    for (text, mode, warnings) in modes {
+        let loaded = Call::with_file(&format!("journal: {{ mode: {text} }}")).load().unwrap();
+        assert_eq!(loaded.config.journal.mode, mode);
+        let about_memory = loaded.warnings.iter().filter(|warning| warning.contains("journal.mode"));
+        assert_eq!(about_memory.count(), warnings, "{text}");
+    }
+    let errors = Call::with_file("journal:\n  mode: fsync\n  dir: ''\n  downtime_max: 11y\n").errors();
+    let expected = [
+        "config.yml:2: journal.mode is \"fsync\"; allowed is memory, everysec or always",
+        "config.yml:3: journal.dir is empty; allowed is a folder's path, as in ./data or /var/lib/seshun",
+        "config.yml:4: journal.downtime_max is \"11y\"; allowed is a time from 0s to 3650d, as in 500ms or 30s",
+    ];
+    assert_eq!(errors, expected);
 }
 
 #[test]

@@ -310,9 +310,10 @@ impl Core {
     /// after the connections' timeouts, shows how things are.
     pub fn tick(&self) {
         let late = self.with_node(|node| {
+            // Before the lag is shown: what falls due between two ticks is not behind.
+            self.expire(node);
             node.tick();
             node.metrics().show_cpu_time(millis(usage::thread_cpu_time()));
-            self.expire(node);
             self.pending.borrow_mut().time_out(node.now().moment)
         });
         for waker in late {

@@ -4,6 +4,7 @@
 //! 1,024 as in the server's configuration; a bare number is bytes or seconds.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -186,8 +187,8 @@ impl Url {
     }
 }
 
-impl std::fmt::Display for Url {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}", self.host)
     }
 }
@@ -224,6 +225,13 @@ impl CpuList {
     /// The CPU of the thread with this index; threads share CPUs where there are more of them.
     pub fn cpu_of(&self, thread: usize) -> usize {
         self.0[thread % self.0.len()]
+    }
+}
+
+impl fmt::Display for CpuList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpus: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(&cpus.join(","))
     }
 }
 

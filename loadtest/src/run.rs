@@ -19,6 +19,7 @@ use crate::control::{Bucket, Control, RunError};
 use crate::core::{Plan, Progress};
 use crate::effort::{Effort, Generator};
 use crate::generate::{Assignment, Outcome, Told, generate};
+use crate::host::Host;
 use crate::live::Standing;
 use crate::report::{Found, Report};
 use crate::rng::Rng;
@@ -96,10 +97,10 @@ fn load(
     let mut asked = 0;
     let gathered = gather(&told, cores as usize, stopped, |row| {
         let elapsed = clock.now().since(Moment::default());
-        if let Some(probe) = probe.as_mut().filter(|_| row.is_some()) {
+        if let Some((probe, row)) = probe.as_mut().zip(row) {
             // Before the page is read, so that it has all of these.
             asked = answers();
-            probe.sample(clock.now());
+            probe.sample(clock.now(), row.at_s);
         }
         tell(Standing { elapsed, duration: args.duration, answers: answers(), wrong: wrong(), row });
     })?;
@@ -107,7 +108,7 @@ fn load(
     let server = probe.and_then(|probe| probe.conclude(asked));
     let lag = args.rate().map(|_| &tally.lag);
     let generator = Generator::new(&efforts, tally.answer_count(), lag);
-    Ok(Found { seed, driver, tally, generator, server, series: rows })
+    Ok(Found { seed, clock, host: Host::read(), driver, tally, generator, server, series: rows })
 }
 
 fn plan(args: &Args, control: &Control, cores: u32) -> Plan {

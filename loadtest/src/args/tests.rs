@@ -45,6 +45,7 @@ fn urls_name_a_host_and_nothing_else() {
 #[test]
 fn cpu_lists_take_numbers_and_ranges() {
     assert_eq!("0,2-4".parse(), Ok(CpuList(vec![0, 2, 3, 4])));
+    assert_eq!(CpuList(vec![0, 2, 3, 4]).to_string(), "0,2,3,4");
     let pair: CpuList = "5,1".parse().unwrap();
     assert_eq!((pair.cpu_of(0), pair.cpu_of(1), pair.cpu_of(2)), (5, 1, 5));
     for text in ["", ",", "a", "3-1", "1-", "1024"] {

@@ -5,15 +5,24 @@ use std::time::Duration;
 use super::*;
 use clap::Parser;
 
-use crate::clock::{Moment, Span};
+use crate::clock::{Clock, Moment, Span};
 use crate::effort::Effort;
+use crate::host::Host;
 use crate::verdict::{Verdict, Wrong};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn found(tally: Tally) -> Found {
-    let generator = Generator::new(&[], 0, None);
-    Found { seed: u64::MAX, driver: "epoll", tally, generator, server: None, series: Vec::new() }
+    Found {
+        seed: u64::MAX,
+        clock: Clock::started(),
+        host: Host { cpu: "A CPU".to_owned(), cpus: 2, kernel: "6.1".to_owned(), debug_build: false },
+        driver: "epoll",
+        tally,
+        generator: Generator::new(&[], 0, None),
+        server: None,
+        series: Vec::new(),
+    }
 }
 
 fn report_with(flags: &str, found: &Found) -> Report {
@@ -92,6 +101,10 @@ fn the_json_object_has_its_documented_fields() {
     assert_eq!((&json["config"]["load"], &json["server"]), (&"closed".into(), &serde_json::Value::Null));
     assert!(json["operations"][1]["service_us"].is_null() && json["generator"]["lag_us"].is_null());
     assert_eq!(json["series"].as_array().map(Vec::len), Some(0));
+    assert_eq!((&json["host"]["cpus"], &json["config"]["contested_percent"]), (&2.into(), &2.into()));
+    assert!(json["started_unix_ms"].as_u64() > Some(1_700_000_000_000), "{}", json["started_unix_ms"]);
+    assert_eq!(json["operations"][1]["spectrum_us"].as_array().map(Vec::len), Some(6), "0 to 50 %");
+    assert!(json["operations"][1]["service_spectrum_us"].is_null());
     assert_eq!(json["wrong"][0]["kind"], "revived");
     assert_eq!(json["wrong"][0]["examples"][0], "a read: 200 for an id that was gone");
 }

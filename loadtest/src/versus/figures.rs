@@ -331,15 +331,5 @@ impl Machine {
     }
 }
 
-/// The CPUs' name and number in `/proc/cpuinfo`.
-pub fn cpus_in(cpuinfo: &str) -> (String, usize) {
-    let values = |wanted: &'static str| {
-        let fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-        fields.filter(move |(name, _)| name.trim() == wanted).map(|(_, value)| value.trim())
-    };
-    let name = values("model name").next().unwrap_or("CPU").to_owned();
-    (name, values("processor").count())
-}
-
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use crate::args::Url;
 use crate::clock::Clock;
 use crate::control::{Control, RunError};
 use crate::event_loop::EventLoop;
+use crate::host::Host;
 use crate::rng::Rng;
 use crate::run::{draw_seed, raise_descriptor_limit};
 use crate::versus::args::{FloorArgs, VersusArgs};
@@ -155,17 +156,16 @@ fn config(args: &VersusArgs) -> Config {
 }
 
 fn describe_machine(args: &VersusArgs) -> Machine {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let (cpu, cpus) = figures::cpus_in(&read("/proc/cpuinfo"));
+    let Host { cpu, cpus, kernel, debug_build } = Host::read();
     let pinned = |cpu: u32| process::can_pin(cpu as usize).then_some(cpu);
     Machine {
         cpu,
         cpus,
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        kernel,
         server_cpu: pinned(args.server_cpu),
         load_cpu: pinned(args.load_cpu),
         driver: "",
-        debug_build: cfg!(debug_assertions),
+        debug_build,
     }
 }
 

@@ -152,10 +152,3 @@ fn the_json_has_every_rounds_figures() {
     assert_eq!((&json["format"], &json["rows"][0]["rounds"][1]["ratio"]), (&1.into(), &1.0.into()));
     assert_eq!(json["machine"]["load_cpu"], serde_json::Value::Null);
 }
-
-#[test]
-fn a_cpuinfo_names_and_counts_its_cpus() {
-    let text = "processor\t: 0\nmodel name\t: AMD: one\n\nprocessor\t: 1\nmodel name\t: AMD: one\n";
-    assert_eq!(cpus_in(text), ("AMD: one".to_owned(), 2));
-    assert_eq!(cpus_in("Processor: x\n"), ("CPU".to_owned(), 0));
-}

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -98,6 +98,9 @@ pub struct Args {
     /// Writes the report as JSON there too; - is standard output, and the text then goes to standard error
     #[arg(long, value_name = "FILE")]
     pub json: Option<JsonTarget>,
+    /// Writes the report as one self-contained HTML page with charts there too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// The CPUs to pin the generator's threads to in turn, like 0,2-3
     #[arg(long, value_name = "CPULIST")]
     pub pin: Option<CpuList>,
@@ -148,6 +151,16 @@ pub enum JsonTarget {
     Stdout,
     /// A file, which is replaced.
     File(PathBuf),
+}
+
+impl JsonTarget {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path),
+        }
+    }
 }
 
 impl FromStr for JsonTarget {

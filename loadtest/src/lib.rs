@@ -22,6 +22,7 @@ pub mod human;
 mod judge;
 pub mod ledger;
 pub mod live;
+pub mod outlet;
 pub mod pace;
 pub mod page;
 pub mod profile;

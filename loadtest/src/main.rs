@@ -3,7 +3,6 @@
 //! 0 if every answer was right, 1 after a wrong one, 2 if the run could not take place, did
 //! nothing, or measured the generator instead of the server. An interrupt ends the run early, with a report; a second one at once.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use loadtest::args::{Args, JsonTarget};
 use loadtest::live::{Live, Standing};
+use loadtest::outlet;
 use loadtest::report::Report;
 use loadtest::run::run;
 use loadtest::versus;
@@ -31,14 +31,24 @@ fn main() -> ExitCode {
         let code = ready.and_then(|()| versus::command::run(command, &stopped));
         return ExitCode::from(code.unwrap_or_else(could_not_run));
     }
-    let ran = end_on_signals(&stopped)
-        .map_err(|error| format!("cannot take signals: {error}"))
-        .and_then(|()| run(&args, &stopped, teller()).map_err(|error| error.to_string()));
-    let printed = ran.and_then(|report| {
-        print(&report, args.json.as_ref()).map_err(|error| format!("cannot write the report: {error}"))?;
-        Ok(report.conclusion.exit_code())
-    });
-    ExitCode::from(printed.unwrap_or_else(could_not_run))
+    let ready = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
+    let code = ready.and_then(|()| load(&args, &stopped));
+    ExitCode::from(code.unwrap_or_else(could_not_run))
+}
+
+/// Runs the load and reports on it; gives the exit code, or why there is none.
+fn load(args: &Args, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
+    let json = args.json.as_ref().and_then(JsonTarget::file);
+    outlet::check(json.into_iter().chain(args.html.as_deref())).map_err(|error| error.to_string())?;
+    let report = run(args, stopped, teller()).map_err(|error| error.to_string())?;
+    print(&report, args.json.as_ref()).map_err(|error| format!("cannot print the report: {error}"))?;
+    if let Some(path) = json {
+        outlet::write(path, |out| report.write_json(out)).map_err(|error| error.to_string())?;
+    }
+    if let Some(path) = &args.html {
+        outlet::write(path, |out| report.write_html(out)).map_err(|error| error.to_string())?;
+    }
+    Ok(report.conclusion.exit_code())
 }
 
 fn could_not_run(message: String) -> u8 {
@@ -63,16 +73,11 @@ fn teller() -> impl FnMut(Standing) {
     move |standing| drop(live.show(&standing))
 }
 
+/// Prints the text, on standard error where the JSON goes to standard output.
 fn print(report: &Report, json: Option<&JsonTarget>) -> io::Result<()> {
-    match json {
-        None => report.write_text(&mut io::stdout().lock()),
-        Some(JsonTarget::Stdout) => {
-            report.write_text(&mut io::stderr().lock())?;
-            report.write_json(&mut io::stdout().lock())
-        }
-        Some(JsonTarget::File(path)) => {
-            report.write_text(&mut io::stdout().lock())?;
-            report.write_json(&mut File::create(path)?)
-        }
+    if json != Some(&JsonTarget::Stdout) {
+        return report.write_text(&mut io::stdout().lock());
     }
+    report.write_text(&mut io::stderr().lock())?;
+    report.write_json(&mut io::stdout().lock())
 }

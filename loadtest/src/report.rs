@@ -4,8 +4,10 @@
 //! [`Report::format`] stays the same, and new fields may come. Latencies are in
 //! microseconds and hold to after an answer's last byte: in a closed loop from before its
 //! request's first byte, in an open loop from the moment that the request was meant to leave.
-//! `text` says the same for people.
+//! `text` says the same for people, `html` with charts.
 
+mod charts;
+mod html;
 mod text;
 
 use std::io::{self, Write};

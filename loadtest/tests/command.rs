@@ -101,3 +101,40 @@ fn the_json_goes_alone_to_standard_output() {
     assert_eq!(json["totals"]["answers"], 400);
     assert!(text(&output.stderr).contains("every answer was right"), "the text goes to standard error");
 }
+
+#[test]
+fn the_html_page_tells_the_run_in_one_file() {
+    let (model, folder) = (Model::start(Fault::None), tempfile::tempdir().expect("there is room"));
+    let path = folder.path().join("run.html");
+    let output = command(&model.url(), &["--html", &path.to_string_lossy(), "--seed", "9"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    for part in ["<!DOCTYPE html>", "Passed: every answer was right", &model.url(), ">9<", "<svg", "</html>"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    for fetching in [" src=", " href=", "url(", "@import", "<script"] {
+        assert!(!page.contains(fetching), "{fetching}");
+    }
+}
+
+#[test]
+fn the_page_of_a_failed_run_says_so_and_shows_what_was_wrong() {
+    let (model, folder) = (Model::start(Fault::ServerError), tempfile::tempdir().expect("there is room"));
+    let path = folder.path().join("run.html");
+    let output = command(&model.url(), &["--html", &path.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(1));
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    assert!(page.contains("<strong>Failed: ") && page.contains("<h3>server_error: "), "{page}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_gives_exit_code_2_before_any_load() {
+    let model = Model::start(Fault::None);
+    for flag in ["--html", "--json"] {
+        let output = command(&model.url(), &[flag, "no/such/folder/file"]);
+        assert_eq!(output.status.code(), Some(2));
+        let said = text(&output.stderr);
+        assert!(said.contains("cannot write no/such/folder/file") && output.stdout.is_empty(), "{said}");
+    }
+}

@@ -12,7 +12,7 @@ use crate::verdict::{Verdict, Wrong};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn found(tally: Tally) -> Found {
+pub fn found(tally: Tally) -> Found {
     Found {
         seed: u64::MAX,
         clock: Clock::started(),
@@ -25,7 +25,7 @@ fn found(tally: Tally) -> Found {
     }
 }
 
-fn report_with(flags: &str, found: &Found) -> Report {
+pub fn report_with(flags: &str, found: &Found) -> Report {
     let words = std::iter::once("loadtest").chain(flags.split_whitespace());
     Report::new(&Args::parse_from(words), found)
 }
@@ -40,13 +40,13 @@ fn text_of(report: &Report) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn span() -> Span {
+pub fn span() -> Span {
     let received = Moment::after_start(2 * SECOND);
     Span { sent: received.before(Duration::from_micros(250)), received }
 }
 
 /// Measured from 0 to 2 s.
-fn tally_with(verdicts: &[Verdict]) -> Tally {
+pub fn tally_with(verdicts: &[Verdict]) -> Tally {
     let mut tally = Tally::default();
     tally.first = Some(Moment::default());
     for verdict in verdicts {

@@ -101,6 +101,9 @@ pub struct Args {
     /// Writes the report as one self-contained HTML page with charts there too
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Writes all latencies there as an HdrHistogram log: each second a line for all and one for each operation, by tag
+    #[arg(long, value_name = "FILE")]
+    pub hdr: Option<PathBuf>,
     /// The CPUs to pin the generator's threads to in turn, like 0,2-3
     #[arg(long, value_name = "CPULIST")]
     pub pin: Option<CpuList>,

@@ -17,6 +17,7 @@ pub mod effort;
 mod event_loop;
 mod gate;
 mod generate;
+pub mod hdr;
 pub mod host;
 pub mod human;
 mod judge;

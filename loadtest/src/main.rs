@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 /// Runs the load and reports on it; gives the exit code, or why there is none.
 fn load(args: &Args, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
     let json = args.json.as_ref().and_then(JsonTarget::file);
-    outlet::check(json.into_iter().chain(args.html.as_deref())).map_err(|error| error.to_string())?;
+    let files = json.into_iter().chain(args.html.as_deref()).chain(args.hdr.as_deref());
+    outlet::check(files).map_err(|error| error.to_string())?;
     let report = run(args, stopped, teller()).map_err(|error| error.to_string())?;
     print(&report, args.json.as_ref()).map_err(|error| format!("cannot print the report: {error}"))?;
     if let Some(path) = json {
@@ -48,7 +49,10 @@ fn load(args: &Args, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
     if let Some(path) = &args.html {
         outlet::write(path, |out| report.write_html(out)).map_err(|error| error.to_string())?;
     }
-    Ok(report.conclusion.exit_code())
+    match report.log_error {
+        Some(error) => Err(error),
+        None => Ok(report.conclusion.exit_code()),
+    }
 }
 
 fn could_not_run(message: String) -> u8 {

@@ -89,6 +89,9 @@ pub struct Report {
     pub server: Option<ServerSide>,
     /// The load second by second, the making of the sessions and the sweep left out.
     pub series: Vec<Row>,
+    /// Why the log of the latencies is not whole, if one was asked for and is not.
+    #[serde(skip)]
+    pub log_error: Option<String>,
 }
 
 /// What a run's threads found.
@@ -110,6 +113,8 @@ pub struct Found {
     pub server: Option<ServerSide>,
     /// The seconds of the load.
     pub series: Vec<Row>,
+    /// Why the log of the latencies is not whole, if one was asked for and is not.
+    pub log_error: Option<String>,
 }
 
 /// What a run was asked to do.
@@ -267,6 +272,7 @@ impl Report {
             generator: found.generator.clone(),
             server: found.server.clone(),
             series: found.series.clone(),
+            log_error: found.log_error.clone(),
         }
     }
 

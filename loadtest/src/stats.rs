@@ -102,6 +102,11 @@ impl Latency {
         self.0.add(&other.0).expect("all histograms have the same bounds");
     }
 
+    /// Them as they are kept.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
     /// Takes one in.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(latency.as_nanos() as u64);
@@ -220,7 +225,7 @@ impl Tally {
             }
         };
         self.latencies[kind as usize].record(latency);
-        self.second.answer(latency);
+        self.second.answer(kind, latency);
         self.last = self.last.max(span.received);
     }
 
@@ -293,6 +298,7 @@ impl Tally {
         self.sent_bytes += other.sent_bytes;
         self.received_bytes += other.received_bytes;
         self.last = self.last.max(other.last);
+        self.second.merge(&other.second);
     }
 }
 

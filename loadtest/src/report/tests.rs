@@ -22,6 +22,7 @@ pub fn found(tally: Tally) -> Found {
         generator: Generator::new(&[], 0, None),
         server: None,
         series: Vec::new(),
+        log_error: None,
     }
 }
 

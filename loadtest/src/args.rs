@@ -10,12 +10,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::compare::args::CompareArgs;
 use crate::pace::Rate;
 use crate::profile::{self, Profile};
 use crate::sizes::Sizes;
-use crate::versus::args::Command;
+use crate::versus::args::{FloorArgs, VersusArgs};
 use crate::workload::Mix;
 use crate::zipf::EXPONENT_MAX;
 
@@ -121,10 +122,35 @@ pub struct Args {
     pub epoll: bool,
 }
 
+/// What else this program does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Compares Seshun with other servers and with a raw loop, in one run on this machine
+    ///
+    /// Every contender that is found is started on loopback, gets the same sessions and takes its
+    /// turn in every round; the ratios are to the raw loop's server CPU time in the same round.
+    /// Exits with 0 if all of them answered right, 1 if not, 2 if it could not run.
+    Versus(VersusArgs),
+    /// Puts reports of earlier runs side by side
+    ///
+    /// Reads what --json wrote; ratios are to the first report. Says which fields of the workload
+    /// differ and which run was no valid measurement. Exits with 0 if the runs can be compared as
+    /// they stand, 1 if not, 2 if a file is no report.
+    #[command(long_flag = "compare")]
+    Compare(CompareArgs),
+    /// Answers by rote: the raw loop that a comparison starts
+    #[command(hide = true)]
+    VersusFloor(FloorArgs),
+}
+
 impl Args {
     /// Reads the command line, and the profile that it names; its first word is the command's name.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut words: Vec<OsString> = words.into_iter().collect();
+        // A flag may stand anywhere, and a command only in front.
+        if let Some(at) = words.iter().position(|word| word == "--compare") {
+            words[1..=at].rotate_right(1);
+        }
         let given = Self::try_parse_from(&words)?;
         let flags = match (given.profile, &given.profile_file) {
             (Some(profile), _) => profile.flags(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A machine, and how this program was built for it.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Host {
     /// The CPUs' name.
     pub cpu: String,

@@ -10,6 +10,7 @@ pub mod args;
 pub mod blob;
 mod client;
 pub mod clock;
+pub mod compare;
 mod contest;
 pub mod control;
 mod core;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use loadtest::args::{Args, JsonTarget};
+use loadtest::args::{Args, Command, JsonTarget};
+use loadtest::compare;
 use loadtest::live::{Live, Standing};
 use loadtest::outlet;
 use loadtest::report::Report;
@@ -26,13 +27,15 @@ const COULD_NOT_RUN: u8 = 2;
 fn main() -> ExitCode {
     let args = Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let stopped = Arc::new(AtomicBool::new(false));
-    if let Some(command) = &args.command {
-        let ready = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
-        let code = ready.and_then(|()| versus::command::run(command, &stopped));
-        return ExitCode::from(code.unwrap_or_else(could_not_run));
-    }
     let ready = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
-    let code = ready.and_then(|()| load(&args, &stopped));
+    let code = ready.and_then(|()| match &args.command {
+        None => load(&args, &stopped),
+        Some(Command::Versus(args)) => versus::command::run(args, &stopped),
+        Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::VersusFloor(args)) => {
+            versus::serve_floor(args).map(|()| 0).map_err(|error| error.to_string())
+        }
+    });
     ExitCode::from(code.unwrap_or_else(could_not_run))
 }
 

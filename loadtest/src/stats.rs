@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, Span};
 use crate::contest::Act;
@@ -120,7 +120,7 @@ impl Default for Latency {
 }
 
 /// Latencies that so many percent of the answers kept to, in microseconds.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Percentiles {
     /// Half of them.
     pub p50: f64,

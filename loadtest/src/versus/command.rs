@@ -9,20 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::args::JsonTarget;
-use crate::versus::args::{Command, VersusArgs};
+use crate::versus::args::VersusArgs;
+use crate::versus::compare;
 use crate::versus::contender::Who;
 use crate::versus::figures::Comparison;
-use crate::versus::{compare, serve_floor};
 
-/// Does what was asked for until `stopped` is set; gives the exit code, or why there is none.
-pub fn run(command: &Command, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
-    match command {
-        Command::Versus(args) => run_versus(args, stopped),
-        Command::VersusFloor(args) => serve_floor(args).map(|()| 0).map_err(|error| error.to_string()),
-    }
-}
-
-fn run_versus(args: &VersusArgs, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
+/// Compares until `stopped` is set; gives the exit code, or why there is none.
+pub fn run(args: &VersusArgs, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
     let seen = io::stderr().is_terminal();
     let tell = |who: Who, number: u32| {
         if seen {

@@ -28,6 +28,11 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number as short as it can be said, with commas where it is large.
+pub fn amount(value: f64) -> String {
+    if value < 1000.0 { short(value) } else { grouped(value.round() as u64) }
+}
+
 /// A number of bytes with three digits, in powers of 1,024.
 pub fn bytes(bytes: f64) -> String {
     let (value, unit) = match bytes {
@@ -54,8 +59,11 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
-/// At least three digits of a number that is not negative.
+/// At least three digits of a number that is not negative, with commas where there are many.
 pub fn three_digits(value: f64) -> String {
+    if value >= 1000.0 {
+        return grouped(value.round() as u64);
+    }
     let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.digits$}")
 }
@@ -85,7 +93,7 @@ mod tests {
         for (value, expected) in table {
             assert_eq!(micros(value), expected);
         }
-        let table = [(0.0, "0 bytes"), (1536.0, "1.50 kb"), (52_428_800.0, "50.0 mb"), (2e12, "1863 gb")];
+        let table = [(0.0, "0 bytes"), (1536.0, "1.50 kb"), (52_428_800.0, "50.0 mb"), (2e12, "1,863 gb")];
         for (value, expected) in table {
             assert_eq!(bytes(value), expected);
         }
@@ -99,6 +107,7 @@ mod tests {
             assert_eq!(short_micros(value), expected);
         }
         assert_eq!([0.0, 100.0, 0.25].map(short), ["0", "100", "0.25"]);
+        assert_eq!([0.25, 999.0, 20_000.0].map(amount), ["0.25", "999", "20,000"]);
     }
 
     #[test]

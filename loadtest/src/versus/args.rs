@@ -54,6 +54,9 @@ pub struct VersusArgs {
     /// Writes the report as JSON there too; - is standard output, and the text then goes to standard error
     #[arg(long, value_name = "FILE")]
     pub json: Option<JsonTarget>,
+    /// Writes the report as one self-contained HTML page with every round's points there too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Takes the epoll driver for the load where io_uring would be there
     #[arg(long, hide = true)]
     pub epoll: bool,

@@ -4,7 +4,8 @@
 //! or at a rate of its own, checks every answer to the byte, and removes the bucket's key.
 //! `workload` picks what to do, `pace` when, `ledger` knows what must come back, `wire`
 //! speaks HTTP; these are pure. `client`, `control` and `scrape` do the I/O, and nothing
-//! here shares code with the server.
+//! here shares code with the server. What was found is told by `report`, `hdr` and, for
+//! several runs or servers, by `compare` and `versus`; `page` draws for all of them.
 
 pub mod args;
 pub mod blob;

@@ -36,6 +36,7 @@ impl Compared {
             if self.runs.iter().any(|run| run.past.series.len() > 1) {
                 page::section(body, "Second by second", |section| self.draw_series(section));
             }
+            page::section(body, "What each was asked to do", |section| self.draw_workloads(section));
         })
     }
 
@@ -70,6 +71,9 @@ impl Compared {
         let facts: Vec<(&str, String)> =
             facts.iter().map(|(name, line)| (name.as_str(), line.clone())).collect();
         page::facts(markup, &facts);
+    }
+
+    fn draw_workloads(&self, markup: &mut Markup) {
         let mut fields: Vec<&String> = self.runs.iter().flat_map(|run| run.past.config.keys()).collect();
         fields.sort_unstable();
         fields.dedup();
@@ -80,10 +84,7 @@ impl Compared {
         };
         let letters: Vec<String> = self.runs.iter().map(|run| run.letter.to_string()).collect();
         let heads: Vec<&str> = std::iter::once("").chain(letters.iter().map(String::as_str)).collect();
-        markup.within("details", &[], |details| {
-            details.leaf("summary", &[], "What each was asked to do");
-            page::table(details, &heads, &fields.into_iter().map(row).collect::<Vec<_>>());
-        });
+        page::table(markup, &heads, &fields.into_iter().map(row).collect::<Vec<_>>());
     }
 
     fn draw_figures(&self, markup: &mut Markup) {

@@ -21,7 +21,7 @@ const CHAR_WIDTH: f64 = 6.8;
 /// The free room between two texts.
 const TEXT_GAP: f64 = 8.0;
 
-/// A curve of no more points than this shows each of them.
+/// A marked curve of no more points than this shows each of them.
 const MARKED_MAX: usize = 45;
 
 /// How large a chart is drawn.
@@ -42,6 +42,8 @@ pub enum Size {
 pub enum Style {
     /// A line from point to point.
     Solid,
+    /// The same, with a dot at each point where they are few.
+    Marked,
     /// The same, dashed.
     Dashed,
     /// A bar a point, from nothing up to it.
@@ -129,14 +131,14 @@ impl Tone {
 }
 
 impl Curve {
-    /// A solid line.
+    /// A line whose points are marked where they are few.
     pub fn line(name: &str, tone: Tone, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.to_owned(), tone, style: Style::Solid, points }
+        Self { name: name.to_owned(), tone, style: Style::Marked, points }
     }
 }
 
 impl Chart {
-    /// Draws it, with its caption and, where there is something to tell apart, its legend.
+    /// Draws it, with its caption and, where a curve has a name, its legend.
     pub fn draw(&self, markup: &mut Markup) {
         let plot = Plot::of(self);
         markup.within("figure", &[("class", &self.size.class())], |figure| {
@@ -157,7 +159,7 @@ impl Chart {
 
     fn draw_legend(&self, markup: &mut Markup) {
         let named = || self.curves.iter().filter(|curve| !curve.name.is_empty());
-        if named().count() < 2 {
+        if named().next().is_none() {
             return;
         }
         markup.within("ul", &[("class", &"legend")], |list| {
@@ -236,13 +238,12 @@ impl Plot {
 
     fn draw_curve(&self, svg: &mut Markup, curve: &Curve) {
         let class = match curve.style {
-            Style::Solid => format!("line {}", curve.tone.class()),
+            Style::Solid | Style::Marked => format!("line {}", curve.tone.class()),
             Style::Dashed => format!("line dashed {}", curve.tone.class()),
             Style::Bars => format!("bars {}", curve.tone.class()),
         };
         let mut path = String::new();
         let mut is_begun = false;
-        let is_marked = curve.points.len() <= MARKED_MAX;
         for &(x, y) in &curve.points {
             let place = self.across(x).zip(self.up(y));
             let Some((x, y)) = place else {
@@ -264,7 +265,7 @@ impl Plot {
             return;
         }
         svg.empty("path", &[("class", &class), ("d", &path)]);
-        if is_marked && curve.style == Style::Solid {
+        if curve.style == Style::Marked && curve.points.len() <= MARKED_MAX {
             let places = curve.points.iter().filter_map(|&(x, y)| self.across(x).zip(self.up(y)));
             let dots: String = places.map(|(x, y)| format!("M{} {}h0", px(x), px(y))).collect();
             svg.empty("path", &[("class", &format!("dots {}", curve.tone.class())), ("d", &dots)]);

@@ -119,13 +119,17 @@ impl Report {
     }
 
     fn rates(&self, columns: &[Column], end_s: f64) -> Chart {
-        let points = points(columns, |row| row.answers_per_s);
-        let mut curves = vec![Curve::line("answers", Tone(2), points)];
-        if let Some(rate) = self.config.rate {
-            let asked = vec![(0.0, rate.from), (self.config.duration_s.min(end_s), rate.to)];
-            let asked = Curve { style: Style::Dashed, ..Curve::line("asked for", Tone(6), asked) };
-            curves.insert(0, asked);
-        }
+        let answers = points(columns, |row| row.answers_per_s);
+        // As far as the run came, where it was ended early.
+        let until_s = self.config.duration_s.min(end_s);
+        let asked = self.config.rate.map(|rate| {
+            let reached = (rate.to - rate.from).mul_add(until_s / self.config.duration_s, rate.from);
+            let points = vec![(0.0, rate.from), (until_s, reached)];
+            Curve { style: Style::Dashed, ..Curve::line("asked for", Tone(6), points) }
+        });
+        // Alone it is told by the title.
+        let name = if asked.is_some() { "answers" } else { "" };
+        let curves: Vec<Curve> = asked.into_iter().chain([Curve::line(name, Tone(2), answers)]).collect();
         let max = curves.iter().flat_map(|curve| &curve.points).map(|&(_, y)| y).fold(0.0, f64::max);
         Chart {
             title: "Answers a second".to_owned(),
@@ -267,7 +271,7 @@ fn counts(columns: &[Column], end_s: f64) -> Vec<Chart> {
                 size: Size::Strip,
                 x: Axis::time(end_s),
                 y: Axis::amounts(max, "", |value| human::grouped(value as u64)),
-                curves: vec![Curve { style: Style::Bars, ..Curve::line(title, Tone(tone), points) }],
+                curves: vec![Curve { style: Style::Bars, ..Curve::line("", Tone(tone), points) }],
                 hints: columns.iter().map(Column::hint).collect(),
             });
         }
@@ -287,7 +291,7 @@ impl Gauge {
             size: Size::Half,
             x: Axis::time(rows.last().map_or(0.0, |row| row.at_s)),
             y: Axis::amounts(max, "", self.text),
-            curves: vec![Curve::line(self.title, Tone(7), points)],
+            curves: vec![Curve::line("", Tone(7), points)],
             hints: Vec::new(),
         }
     }

@@ -45,6 +45,8 @@ fn few_points_are_marked_and_many_are_not() {
     let many: Vec<(f64, f64)> = (0..100).map(|at| (f64::from(at) / 10.0, 1.0)).collect();
     assert!(drawn(&chart(vec![line(&many[..MARKED_MAX])])).contains("class=\"dots t1\""));
     assert!(!drawn(&chart(vec![line(&many)])).contains("class=\"dots"));
+    let plain = Curve { style: Style::Solid, ..line(&many[..2]) };
+    assert!(!drawn(&chart(vec![plain])).contains("class=\"dots"), "nor where they are not to be");
 }
 
 #[test]
@@ -54,9 +56,10 @@ fn bars_stand_on_the_bottom_and_nothing_is_no_bar() {
 }
 
 #[test]
-fn a_legend_is_there_only_where_something_is_to_be_told_apart() {
+fn a_legend_is_there_where_a_curve_has_a_name() {
     let named = |name: &str| Curve { name: name.to_owned(), ..line(&[(1.0, 1.0)]) };
-    assert!(!drawn(&chart(vec![named("one"), named("")])).contains("legend"));
+    assert!(!drawn(&chart(vec![named(""), named("")])).contains("legend"));
+    assert_eq!(drawn(&chart(vec![named(""), named("one")])).matches("<li>").count(), 1);
     let text = drawn(&chart(vec![named("one"), Curve { style: Style::Dashed, ..named("a&b") }]));
     assert!(
         text.contains("legend") && text.contains("swatch t1 dashed") && text.contains("a&amp;b"),

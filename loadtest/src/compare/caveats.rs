@@ -86,12 +86,14 @@ impl Caveats {
 
     fn weigh_run(&mut self, run: &Run) {
         let (letter, past) = (run.letter, &run.past);
-        if past.conclusion != "passed" {
-            self.invalid.push(format!("{letter} ended as {}", past.conclusion));
-        }
         let generator = past.generator.as_ref();
-        if let Some(reason) = generator.and_then(|generator| generator.limited.as_ref()) {
-            self.invalid.push(format!("{letter}: {reason}"));
+        match (past.conclusion.as_str(), generator.and_then(|generator| generator.limited.as_ref())) {
+            ("passed", None) => {}
+            ("passed", Some(reason)) => self.invalid.push(format!("{letter}: {reason}")),
+            (conclusion, None) => self.invalid.push(format!("{letter} ended as {conclusion}")),
+            (conclusion, Some(reason)) => {
+                self.invalid.push(format!("{letter} ended as {conclusion}: {reason}"));
+            }
         }
         if past.host.as_ref().is_some_and(|host| host.debug_build) {
             self.invalid.push(format!("{letter} was loaded by a debug build"));
@@ -166,6 +168,13 @@ mod tests {
         let table = [
             (with(|tree| tree["conclusion"] = json!("wrong_answers")), "B ended as wrong_answers"),
             (with(|tree| tree["generator"] = json!({"limited": "it was busy"})), "B: it was busy"),
+            (
+                with(|tree| {
+                    tree["conclusion"] = json!("generator_limited");
+                    tree["generator"] = json!({"limited": "it was busy"});
+                }),
+                "B ended as generator_limited: it was busy",
+            ),
             (
                 with(|tree| {
                     tree["host"] = json!({"cpu": "x", "cpus": 1, "kernel": "6", "debug_build": true});

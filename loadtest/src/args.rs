@@ -4,17 +4,19 @@
 //! 1,024 as in the server's configuration; a bare number is bytes or seconds.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::compare::args::CompareArgs;
 use crate::pace::Rate;
 use crate::profile::{self, Profile};
 use crate::sizes::Sizes;
-use crate::versus::args::Command;
+use crate::versus::args::{FloorArgs, VersusArgs};
 use crate::workload::Mix;
 use crate::zipf::EXPONENT_MAX;
 
@@ -97,6 +99,12 @@ pub struct Args {
     /// Writes the report as JSON there too; - is standard output, and the text then goes to standard error
     #[arg(long, value_name = "FILE")]
     pub json: Option<JsonTarget>,
+    /// Writes the report as one self-contained HTML page with charts there too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Writes all latencies there as an HdrHistogram log: each second a line for all and one for each operation, by tag
+    #[arg(long, value_name = "FILE")]
+    pub hdr: Option<PathBuf>,
     /// The CPUs to pin the generator's threads to in turn, like 0,2-3
     #[arg(long, value_name = "CPULIST")]
     pub pin: Option<CpuList>,
@@ -114,10 +122,35 @@ pub struct Args {
     pub epoll: bool,
 }
 
+/// What else this program does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Compares Seshun with other servers and with a raw loop, in one run on this machine
+    ///
+    /// Every contender that is found is started on loopback, gets the same sessions and takes its
+    /// turn in every round; the ratios are to the raw loop's server CPU time in the same round.
+    /// Exits with 0 if all of them answered right, 1 if not, 2 if it could not run.
+    Versus(VersusArgs),
+    /// Puts reports of earlier runs side by side
+    ///
+    /// Reads what --json wrote; ratios are to the first report. Says which fields of the workload
+    /// differ and which run was no valid measurement. Exits with 0 if the runs can be compared as
+    /// they stand, 1 if not, 2 if a file is no report.
+    #[command(long_flag = "compare")]
+    Compare(CompareArgs),
+    /// Answers by rote: the raw loop that a comparison starts
+    #[command(hide = true)]
+    VersusFloor(FloorArgs),
+}
+
 impl Args {
     /// Reads the command line, and the profile that it names; its first word is the command's name.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut words: Vec<OsString> = words.into_iter().collect();
+        // A flag may stand anywhere, and a command only in front.
+        if let Some(at) = words.iter().position(|word| word == "--compare") {
+            words[1..=at].rotate_right(1);
+        }
         let given = Self::try_parse_from(&words)?;
         let flags = match (given.profile, &given.profile_file) {
             (Some(profile), _) => profile.flags(),
@@ -147,6 +180,16 @@ pub enum JsonTarget {
     Stdout,
     /// A file, which is replaced.
     File(PathBuf),
+}
+
+impl JsonTarget {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path),
+        }
+    }
 }
 
 impl FromStr for JsonTarget {
@@ -186,8 +229,8 @@ impl Url {
     }
 }
 
-impl std::fmt::Display for Url {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}", self.host)
     }
 }
@@ -224,6 +267,13 @@ impl CpuList {
     /// The CPU of the thread with this index; threads share CPUs where there are more of them.
     pub fn cpu_of(&self, thread: usize) -> usize {
         self.0[thread % self.0.len()]
+    }
+}
+
+impl fmt::Display for CpuList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpus: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(&cpus.join(","))
     }
 }
 

@@ -71,7 +71,9 @@ pub enum Told {
     Second {
         /// Its number, counted from when the thread's load began.
         number: u64,
-        /// When it ended, counted from then too, and how long it was: the last one is shorter.
+        /// When it ended, on the run's clock.
+        until: Moment,
+        /// When it ended, counted from when the load began, and how long it was: the last one is shorter.
         span: (Duration, Duration),
         /// What it counted.
         second: Box<Second>,
@@ -167,11 +169,11 @@ impl Seconds {
         self.closed = over.is_some();
         // This thread looks a little late, so a second is as long as it was.
         let until = over.unwrap_or(now);
-        let second = Box::new(std::mem::take(&mut core.tally.borrow_mut().second));
+        let second = Box::new(core.tally.borrow_mut().second.take());
         let (number, span) = (self.count, (until.since(started.at), until.since(begun)));
         debug_assert!(begun <= until || self.closed, "seconds follow each other");
         // Nobody listens if another thread failed; this one ends soon then.
-        let _ = told.send(Told::Second { number, span, second });
+        let _ = told.send(Told::Second { number, until, span, second });
         (self.count, self.begun) = (number + 1, Some(until));
     }
 }
@@ -191,7 +193,11 @@ fn core(assignment: &Assignment, ring: bool) -> Core {
     let workload = Workload::new(Rng::stream(assignment.seed, u64::from(index)), shape);
     let ledger = Ledger::new(assignment.terms, u64::from(index) << NUMBER_BITS);
     let flags = (Arc::clone(&assignment.stopped), Arc::clone(&assignment.progress));
-    Core::new((index, plan, ring), (clock, assignment.writer.clone()), flags, ledger, workload)
+    let core = Core::new((index, plan, ring), (clock, assignment.writer.clone()), flags, ledger, workload);
+    if args.hdr.is_some() {
+        core.tally.borrow_mut().second = Second::by_kind();
+    }
+    core
 }
 
 /// This thread's share of the connections; they are dealt out one by one.

@@ -4,12 +4,14 @@
 //! or at a rate of its own, checks every answer to the byte, and removes the bucket's key.
 //! `workload` picks what to do, `pace` when, `ledger` knows what must come back, `wire`
 //! speaks HTTP; these are pure. `client`, `control` and `scrape` do the I/O, and nothing
-//! here shares code with the server.
+//! here shares code with the server. What was found is told by `report`, `hdr` and, for
+//! several runs or servers, by `compare` and `versus`; `page` draws for all of them.
 
 pub mod args;
 pub mod blob;
 mod client;
 pub mod clock;
+pub mod compare;
 mod contest;
 pub mod control;
 mod core;
@@ -17,10 +19,15 @@ pub mod effort;
 mod event_loop;
 mod gate;
 mod generate;
+pub mod hdr;
+pub mod host;
+pub mod human;
 mod judge;
 pub mod ledger;
 pub mod live;
+pub mod outlet;
 pub mod pace;
+pub mod page;
 pub mod profile;
 pub mod report;
 pub mod rng;
@@ -30,6 +37,7 @@ pub mod series;
 pub mod session;
 pub mod sizes;
 mod slots;
+pub mod spectrum;
 pub mod stats;
 pub mod step;
 mod timer;

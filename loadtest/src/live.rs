@@ -7,6 +7,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::human::{grouped, micros};
 use crate::series::Row;
 
 /// How many seconds pass between two lines.
@@ -115,30 +116,6 @@ fn bar(at_s: f64, duration: Duration) -> String {
     format!("[{}{}] {at_s:.0} of {whole_s:.0} s", "=".repeat(filled), " ".repeat(BAR_LEN - filled))
 }
 
-/// Three digits and the unit that fits them.
-fn micros(micros: f64) -> String {
-    let (value, unit) = match micros {
-        ..1000.0 => (micros, "us"),
-        ..1_000_000.0 => (micros / 1e3, "ms"),
-        _ => (micros / 1e6, "s"),
-    };
-    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-    format!("{value:.digits$} {unit}")
-}
-
-/// With a comma behind every three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,15 +175,5 @@ mod tests {
         live.show(&STANDING).unwrap();
         let text = String::from_utf8(live.out).unwrap();
         assert!(text.starts_with("making sessions, 4 s\n") && text.contains("\x1b[2A"), "{text:?}");
-    }
-
-    #[test]
-    fn figures_keep_three_digits() {
-        let table =
-            [(0.0, "0.00 us"), (9.994, "9.99 us"), (42.25, "42.2 us"), (999.0, "999 us"), (1e6, "1.00 s")];
-        for (value, expected) in table {
-            assert_eq!(micros(value), expected);
-        }
-        assert_eq!([0, 999, 1000, 1_000_000].map(grouped), ["0", "999", "1,000", "1,000,000"]);
     }
 }

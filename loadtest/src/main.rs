@@ -3,14 +3,15 @@
 //! 0 if every answer was right, 1 after a wrong one, 2 if the run could not take place, did
 //! nothing, or measured the generator instead of the server. An interrupt ends the run early, with a report; a second one at once.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use loadtest::args::{Args, JsonTarget};
+use loadtest::args::{Args, Command, JsonTarget};
+use loadtest::compare;
 use loadtest::live::{Live, Standing};
+use loadtest::outlet;
 use loadtest::report::Report;
 use loadtest::run::run;
 use loadtest::versus;
@@ -26,19 +27,35 @@ const COULD_NOT_RUN: u8 = 2;
 fn main() -> ExitCode {
     let args = Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let stopped = Arc::new(AtomicBool::new(false));
-    if let Some(command) = &args.command {
-        let ready = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
-        let code = ready.and_then(|()| versus::command::run(command, &stopped));
-        return ExitCode::from(code.unwrap_or_else(could_not_run));
-    }
-    let ran = end_on_signals(&stopped)
-        .map_err(|error| format!("cannot take signals: {error}"))
-        .and_then(|()| run(&args, &stopped, teller()).map_err(|error| error.to_string()));
-    let printed = ran.and_then(|report| {
-        print(&report, args.json.as_ref()).map_err(|error| format!("cannot write the report: {error}"))?;
-        Ok(report.conclusion.exit_code())
+    let ready = end_on_signals(&stopped).map_err(|error| format!("cannot take signals: {error}"));
+    let code = ready.and_then(|()| match &args.command {
+        None => load(&args, &stopped),
+        Some(Command::Versus(args)) => versus::command::run(args, &stopped),
+        Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::VersusFloor(args)) => {
+            versus::serve_floor(args).map(|()| 0).map_err(|error| error.to_string())
+        }
     });
-    ExitCode::from(printed.unwrap_or_else(could_not_run))
+    ExitCode::from(code.unwrap_or_else(could_not_run))
+}
+
+/// Runs the load and reports on it; gives the exit code, or why there is none.
+fn load(args: &Args, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
+    let json = args.json.as_ref().and_then(JsonTarget::file);
+    let files = json.into_iter().chain(args.html.as_deref()).chain(args.hdr.as_deref());
+    outlet::check(files).map_err(|error| error.to_string())?;
+    let report = run(args, stopped, teller()).map_err(|error| error.to_string())?;
+    print(&report, args.json.as_ref()).map_err(|error| format!("cannot print the report: {error}"))?;
+    if let Some(path) = json {
+        outlet::write(path, |out| report.write_json(out)).map_err(|error| error.to_string())?;
+    }
+    if let Some(path) = &args.html {
+        outlet::write(path, |out| report.write_html(out)).map_err(|error| error.to_string())?;
+    }
+    match report.log_error {
+        Some(error) => Err(error),
+        None => Ok(report.conclusion.exit_code()),
+    }
 }
 
 fn could_not_run(message: String) -> u8 {
@@ -63,16 +80,11 @@ fn teller() -> impl FnMut(Standing) {
     move |standing| drop(live.show(&standing))
 }
 
+/// Prints the text, on standard error where the JSON goes to standard output.
 fn print(report: &Report, json: Option<&JsonTarget>) -> io::Result<()> {
-    match json {
-        None => report.write_text(&mut io::stdout().lock()),
-        Some(JsonTarget::Stdout) => {
-            report.write_text(&mut io::stderr().lock())?;
-            report.write_json(&mut io::stdout().lock())
-        }
-        Some(JsonTarget::File(path)) => {
-            report.write_text(&mut io::stdout().lock())?;
-            report.write_json(&mut File::create(path)?)
-        }
+    if json != Some(&JsonTarget::Stdout) {
+        return report.write_text(&mut io::stdout().lock());
     }
+    report.write_text(&mut io::stderr().lock())?;
+    report.write_json(&mut io::stdout().lock())
 }

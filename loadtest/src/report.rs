@@ -4,8 +4,10 @@
 //! [`Report::format`] stays the same, and new fields may come. Latencies are in
 //! microseconds and hold to after an answer's last byte: in a closed loop from before its
 //! request's first byte, in an open loop from the moment that the request was meant to leave.
-//! `text` says the same for people.
+//! `text` says the same for people, `html` with charts.
 
+mod charts;
+mod html;
 mod text;
 
 use std::io::{self, Write};
@@ -13,11 +15,14 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::args::Args;
+use crate::args::{Args, CpuList};
+use crate::clock::{Clock, UnixMillis};
 use crate::effort::Generator;
+use crate::host::Host;
 use crate::pace::Rate;
 use crate::scrape::ServerSide;
 use crate::series::Row;
+use crate::spectrum::Spectrum;
 use crate::stats::{Count, Kind, Latency, Percentiles, Tally};
 use crate::workload::Mix;
 
@@ -56,8 +61,14 @@ impl Conclusion {
 pub struct Report {
     /// 1; it changes when a field changes its meaning or goes.
     pub format: u32,
+    /// The version of the program that made it.
+    pub version: &'static str,
     /// How it ended.
     pub conclusion: Conclusion,
+    /// When measuring began, in milliseconds since 1970; none if it never did.
+    pub started_unix_ms: Option<UnixMillis>,
+    /// The machine that loaded.
+    pub host: Host,
     /// What was asked for.
     pub config: Config,
     /// Seconds from the start of measuring to the last answer.
@@ -78,6 +89,9 @@ pub struct Report {
     pub server: Option<ServerSide>,
     /// The load second by second, the making of the sessions and the sweep left out.
     pub series: Vec<Row>,
+    /// Why the log of the latencies is not whole, if one was asked for and is not.
+    #[serde(skip)]
+    pub log_error: Option<String>,
 }
 
 /// What a run's threads found.
@@ -85,6 +99,10 @@ pub struct Report {
 pub struct Found {
     /// The run's seed.
     pub seed: u64,
+    /// The run's clock.
+    pub clock: Clock,
+    /// The machine that loaded.
+    pub host: Host,
     /// What the event loops were built on.
     pub driver: &'static str,
     /// All cores' counts.
@@ -95,6 +113,8 @@ pub struct Found {
     pub server: Option<ServerSide>,
     /// The seconds of the load.
     pub series: Vec<Row>,
+    /// Why the log of the latencies is not whole, if one was asked for and is not.
+    pub log_error: Option<String>,
 }
 
 /// What a run was asked to do.
@@ -128,6 +148,18 @@ pub struct Config {
     pub sessions: u32,
     /// Parts of each operation.
     pub mix: Mix,
+    /// Of a hundred sessions made for users, those left behind with a short TTL.
+    pub abandoned_percent: u32,
+    /// Of a hundred operations, those on sessions that other connections change too.
+    pub contested_percent: u32,
+    /// Seconds that short-lived sessions live.
+    pub short_ttl_s: u32,
+    /// Seconds whose short-lived sessions all fall due together, if they do.
+    pub wave_s: Option<f64>,
+    /// Seconds after which all connections are made anew, if they are.
+    pub storm_s: Option<f64>,
+    /// The CPUs that the threads were pinned to, if they were.
+    pub pin: Option<String>,
     /// Repeats the run's draws. A string: JSON's numbers do not hold 64 bits everywhere.
     pub seed: String,
 }
@@ -182,6 +214,10 @@ pub struct OperationRow {
     /// In an open loop, the same counted from when requests left: what they would have looked
     /// like to a generator that waits for the server.
     pub service_us: Option<Percentiles>,
+    /// The latencies' whole curve: a list of `[percentile, microseconds]`.
+    pub spectrum_us: Spectrum,
+    /// In an open loop, the same counted from when requests left.
+    pub service_spectrum_us: Option<Spectrum>,
 }
 
 /// One kind of wrong answer.
@@ -218,6 +254,9 @@ impl Report {
         let answers = tally.answer_count();
         Self {
             format: FORMAT,
+            version: env!("CARGO_PKG_VERSION"),
+            started_unix_ms: tally.first.map(|first| found.clock.on_wall(first)),
+            host: found.host.clone(),
             conclusion: conclude(found, args.allow_limited),
             config: Config::of(args, found.seed, found.driver),
             elapsed_s,
@@ -231,8 +270,9 @@ impl Report {
             wrong: tally.wrong.iter().map(|(kind, wrong)| WrongRow::of(kind, wrong)).collect(),
             errors: tally.errors.iter().map(|(&kind, &count)| ErrorRow { kind, count }).collect(),
             generator: found.generator.clone(),
-            server: found.server,
+            server: found.server.clone(),
             series: found.series.clone(),
+            log_error: found.log_error.clone(),
         }
     }
 
@@ -251,6 +291,8 @@ fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
         per_s: 0.0,
         latency_us: Percentiles::of(latency),
         service_us: open.then(|| Percentiles::of(service)),
+        spectrum_us: Spectrum::of(latency),
+        service_spectrum_us: open.then(|| Spectrum::of(service)),
     };
     let (mut latency, mut service) = (Latency::new(), Latency::new());
     let mut rows = Vec::with_capacity(Kind::ALL.len() + 1);
@@ -282,6 +324,12 @@ impl Config {
             zipf: args.zipf,
             sessions: args.sessions,
             mix: args.mix,
+            abandoned_percent: args.abandoned,
+            contested_percent: args.contested,
+            short_ttl_s: args.short_ttl,
+            wave_s: args.wave.map(|wave| wave.as_secs_f64()),
+            storm_s: args.storm.map(|storm| storm.as_secs_f64()),
+            pin: args.pin.as_ref().map(CpuList::to_string),
             seed: seed.to_string(),
         }
     }

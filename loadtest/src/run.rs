@@ -19,11 +19,13 @@ use crate::control::{Bucket, Control, RunError};
 use crate::core::{Plan, Progress};
 use crate::effort::{Effort, Generator};
 use crate::generate::{Assignment, Outcome, Told, generate};
+use crate::hdr::LogFile;
+use crate::host::Host;
 use crate::live::Standing;
 use crate::report::{Found, Report};
 use crate::rng::Rng;
 use crate::scrape::Probe;
-use crate::series::{Row, Series};
+use crate::series::{Row, Second, Series};
 use crate::session::Terms;
 use crate::stats::Tally;
 use crate::wire::RequestWriter;
@@ -35,11 +37,13 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(1100);
 const ADMIN_URL: &str = "http://127.0.0.1:8386";
 
 /// What all threads have told.
+#[derive(Default)]
 struct Gathered {
     tally: Tally,
     driver: &'static str,
     efforts: Vec<Effort>,
     rows: Vec<Row>,
+    log_error: Option<String>,
 }
 
 /// Loads the server as `args` ask for, or until `stopped` is set, and reports.
@@ -94,20 +98,31 @@ fn load(
     let answers = || progress.iter().map(|core| core.answers.load(Ordering::Relaxed)).sum();
     let wrong = || progress.iter().map(|core| core.wrong.load(Ordering::Relaxed)).sum();
     let mut asked = 0;
-    let gathered = gather(&told, cores as usize, stopped, |row| {
+    let log = args
+        .hdr
+        .as_ref()
+        .map(|path| LogFile::create(path, clock.on_wall(Moment::default()), &about(args, seed)));
+    let gathered = gather(&told, cores as usize, stopped, log, |row| {
         let elapsed = clock.now().since(Moment::default());
-        if let Some(probe) = probe.as_mut().filter(|_| row.is_some()) {
+        if let Some((probe, row)) = probe.as_mut().zip(row) {
             // Before the page is read, so that it has all of these.
             asked = answers();
-            probe.sample(clock.now());
+            probe.sample(clock.now(), row.at_s);
         }
         tell(Standing { elapsed, duration: args.duration, answers: answers(), wrong: wrong(), row });
     })?;
-    let Gathered { tally, driver, efforts, rows } = gathered;
+    let Gathered { tally, driver, efforts, rows, log_error } = gathered;
     let server = probe.and_then(|probe| probe.conclude(asked));
     let lag = args.rate().map(|_| &tally.lag);
     let generator = Generator::new(&efforts, tally.answer_count(), lag);
-    Ok(Found { seed, driver, tally, generator, server, series: rows })
+    Ok(Found { seed, clock, host: Host::read(), driver, tally, generator, server, series: rows, log_error })
+}
+
+/// The run in a line, without the key: for those who find the log by itself.
+fn about(args: &Args, seed: u64) -> String {
+    let load = args.rate().map_or_else(|| "closed loop".to_owned(), |rate| format!("open loop at {rate}"));
+    let Args { url, connections, mix, size, .. } = args;
+    format!("{url}: {load}, {connections} connections, {size} bytes, {mix}, --seed {seed}")
 }
 
 fn plan(args: &Args, control: &Control, cores: u32) -> Plan {
@@ -153,17 +168,24 @@ fn gather(
     told: &Receiver<Told>,
     cores: usize,
     stopped: &AtomicBool,
+    mut log: Option<LogFile>,
     mut tell: impl FnMut(Option<Row>),
 ) -> Result<Gathered, RunError> {
-    let mut gathered =
-        Gathered { tally: Tally::default(), driver: "none", efforts: Vec::new(), rows: Vec::new() };
+    let mut gathered = Gathered::default();
+    if log.is_some() {
+        gathered.tally.second = Second::by_kind();
+    }
     let mut series = Series::new(cores);
     let mut failed = None;
     loop {
         match told.recv_timeout(PROGRESS_PERIOD) {
-            Ok(Told::Second { number, span, second }) => {
-                if let Some(row) = series.hand_in(number, span, &second) {
-                    tell(Some(row));
+            Ok(Told::Second { number, until, span, second }) => {
+                let Some(whole) = series.hand_in(number, span, *second) else { continue };
+                if let Some(log) = &mut log {
+                    log.write((until, span.1), &whole.second);
+                }
+                if whole.row.is_some() {
+                    tell(whole.row);
                 }
             }
             Ok(Told::Finished(Ok(outcome))) => gathered.take(*outcome),
@@ -175,7 +197,11 @@ fn gather(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    gathered.rows = series.into_rows();
+    let (rows, rest) = series.finish();
+    gathered.rows = rows;
+    rest.for_each(|second| gathered.tally.second.merge(&second));
+    let Tally { last, second, .. } = &gathered.tally;
+    gathered.log_error = log.and_then(|log| log.finish(*last, second));
     failed.map_or(Ok(gathered), Err)
 }
 

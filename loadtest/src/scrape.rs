@@ -27,6 +27,8 @@ const SESSIONS_MIN: f64 = 1000.0;
 pub struct Sample {
     /// When it was read.
     pub at: Moment,
+    /// Seconds of the load that were over then.
+    load_s: f64,
     requests: f64,
     cpu_s: f64,
     resident_bytes: f64,
@@ -41,7 +43,7 @@ pub struct Sample {
 }
 
 /// What the server says of itself, over the load.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ServerSide {
     /// Requests that it answered, ours and others'.
     pub requests: f64,
@@ -66,6 +68,31 @@ pub struct ServerSide {
     pub expiry_lag_s_max: f64,
     /// Sessions that expired.
     pub expired: f64,
+    /// The same second by second, from the second one on.
+    pub series: Vec<ServerRow>,
+}
+
+/// What the server says of a second of the load: of the time since its page was read before.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct ServerRow {
+    /// Seconds from the start of measuring to when the page was read.
+    pub at_s: f64,
+    /// Requests that it answered, a second.
+    pub requests_per_s: f64,
+    /// CPU time of its process a request, in microseconds; 0 where there was none.
+    pub cpu_us_per_request: f64,
+    /// CPUs that it kept busy.
+    pub cpus_busy: f64,
+    /// Frames sent to other cores, a request.
+    pub forwarded_share: f64,
+    /// Resident memory, in bytes.
+    pub resident_bytes: f64,
+    /// Sessions.
+    pub sessions: f64,
+    /// Frames in the fullest core's inbox.
+    pub inbox_frames: f64,
+    /// How far the latest core's expiry was behind, in seconds.
+    pub expiry_lag_s: f64,
 }
 
 impl Sample {
@@ -94,6 +121,24 @@ impl Sample {
         }
         (known > 0).then_some(sample)
     }
+
+    /// What came between an earlier sample and this one.
+    fn since(&self, earlier: &Self) -> ServerRow {
+        debug_assert!(earlier.at <= self.at, "samples are in the order of time");
+        let elapsed_s = self.at.since(earlier.at).as_secs_f64();
+        let (requests, cpu_s) = (self.requests - earlier.requests, self.cpu_s - earlier.cpu_s);
+        ServerRow {
+            at_s: self.load_s,
+            requests_per_s: per(requests, elapsed_s),
+            cpu_us_per_request: per(cpu_s * 1e6, requests),
+            cpus_busy: per(cpu_s, elapsed_s),
+            forwarded_share: per(self.forwards - earlier.forwards, requests),
+            resident_bytes: self.resident_bytes,
+            sessions: self.sessions,
+            inbox_frames: self.inbox_frames,
+            expiry_lag_s: self.expiry_lag_s,
+        }
+    }
 }
 
 /// The samples of one run.
@@ -117,9 +162,11 @@ impl Probe {
         Ok(Self { url: url.clone(), remote_addr, named, before, during: Vec::new() })
     }
 
-    /// Reads the page again. A page that does not come is left out.
-    pub fn sample(&mut self, at: Moment) {
-        self.during.extend(read_sample(&self.url, self.remote_addr, at));
+    /// Reads the page again, when so many seconds of the load are over. A page that does not
+    /// come is left out.
+    pub fn sample(&mut self, at: Moment, load_s: f64) {
+        let sample = read_sample(&self.url, self.remote_addr, at);
+        self.during.extend(sample.map(|sample| Sample { load_s, ..sample }));
     }
 
     /// What the samples say, if they are of the server that gave about so many answers.
@@ -139,7 +186,6 @@ impl Probe {
 
 fn summary(before: &Sample, from: &Sample, during: &[Sample], last: &Sample) -> ServerSide {
     debug_assert!(from.at <= last.at, "samples are in the order of time");
-    let per = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
     let most = |figure: fn(&Sample) -> f64| during.iter().map(figure).fold(0.0, f64::max);
     let fullest = during.iter().max_by(|a, b| a.sessions.total_cmp(&b.sessions)).unwrap_or(last);
     let made = fullest.sessions - before.sessions;
@@ -158,7 +204,12 @@ fn summary(before: &Sample, from: &Sample, during: &[Sample], last: &Sample) -> 
         inbox_frames_max: most(|sample| sample.inbox_frames),
         expiry_lag_s_max: most(|sample| sample.expiry_lag_s),
         expired: last.expired - before.expired,
+        series: during.array_windows().map(|[from, to]| to.since(from)).collect(),
     }
+}
+
+fn per(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
 }
 
 fn read_sample(url: &Url, remote_addr: SocketAddr, at: Moment) -> io::Result<Sample> {
@@ -229,6 +280,8 @@ mod tests {
         let during = vec![sample(1, 1000.0, 9.0), sample(2, 2000.0, 9.5), sample(3, 3000.0, 10.0)];
         let found = probe(false, during).conclude(3000).unwrap();
         assert_eq!((found.requests, found.cpu_us_per_request, found.cpus_busy), (2000.0, 500.0, 0.5));
+        let rows: Vec<_> = found.series.iter().map(|row| (row.requests_per_s, row.cpus_busy)).collect();
+        assert_eq!(rows, [(1000.0, 0.5), (1000.0, 0.5)], "a row between two pages");
         assert_eq!(found.memory_bytes_per_session, None);
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::stats::{Kind, Latency};
+
 /// The longest latency that is told from longer ones: a minute, in nanoseconds.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
@@ -23,6 +25,8 @@ const SPAN_MIN: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Second {
     latencies: Histogram<u64>,
+    /// The same by kind and to three digits, where a log is to have them: some megabyte.
+    kinds: Option<Box<[Latency; Kind::ALL.len()]>>,
     /// Wrong answers.
     pub wrong: u64,
     /// Refusals, and what went wrong on this side.
@@ -54,6 +58,15 @@ pub struct Row {
     pub dropped: u64,
 }
 
+/// A second that all cores have handed in.
+#[derive(Debug)]
+pub struct Whole {
+    /// What they counted.
+    pub second: Second,
+    /// Its row; none where it was too short for a rate.
+    pub row: Option<Row>,
+}
+
 /// The rows so far, and what some cores have handed in of the next ones.
 #[derive(Debug)]
 pub struct Series {
@@ -64,13 +77,42 @@ pub struct Series {
 }
 
 impl Second {
-    /// Counts a whole answer.
-    pub fn answer(&mut self, latency: Duration) {
-        self.latencies.saturating_record(latency.as_nanos() as u64);
+    /// A second that also counts each kind by itself.
+    pub fn by_kind() -> Self {
+        Self { kinds: Some(Box::default()), ..Self::default() }
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// What was counted; an empty second that counts the same way stays.
+    pub fn take(&mut self) -> Self {
+        let next = if self.kinds.is_some() { Self::by_kind() } else { Self::default() };
+        std::mem::replace(self, next)
+    }
+
+    /// Counts a whole answer.
+    pub fn answer(&mut self, kind: Kind, latency: Duration) {
+        self.latencies.saturating_record(latency.as_nanos() as u64);
+        if let Some(kinds) = &mut self.kinds {
+            kinds[kind as usize].record(latency);
+        }
+    }
+
+    /// The latencies of one kind; none where kinds are not counted by themselves.
+    pub fn latency(&self, kind: Kind) -> Option<&Latency> {
+        self.kinds.as_ref().map(|kinds| &kinds[kind as usize])
+    }
+
+    /// Whether there was no answer.
+    pub fn is_empty(&self) -> bool {
+        self.latencies.is_empty()
+    }
+
+    /// Takes in all of `other`'s, which counts the same way.
+    pub fn merge(&mut self, other: &Self) {
+        debug_assert_eq!(self.kinds.is_some(), other.kinds.is_some(), "one run counts in one way");
         self.latencies.add(&other.latencies).expect("all histograms have the same bounds");
+        if let Some((mine, theirs)) = self.kinds.as_mut().zip(other.kinds.as_ref()) {
+            mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
+        }
         self.wrong += other.wrong;
         self.errors += other.errors;
         self.dropped += other.dropped;
@@ -96,7 +138,7 @@ impl Default for Second {
     fn default() -> Self {
         let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_NS, DIGITS);
         let latencies = latencies.expect("the bounds are in order and two digits are allowed");
-        Self { latencies, wrong: 0, errors: 0, dropped: 0 }
+        Self { latencies, kinds: None, wrong: 0, errors: 0, dropped: 0 }
     }
 }
 
@@ -108,25 +150,34 @@ impl Series {
     }
 
     /// Takes a core's second in, which lasted for `span` and ended so long `at` after the start
-    /// of measuring; gives the row that it completes.
-    pub fn hand_in(&mut self, number: u64, (at, span): (Duration, Duration), second: &Second) -> Option<Row> {
+    /// of measuring; gives the whole that it completes.
+    pub fn hand_in(
+        &mut self,
+        number: u64,
+        (at, span): (Duration, Duration),
+        second: Second,
+    ) -> Option<Whole> {
         debug_assert!(span <= at, "a second does not begin before measuring does");
-        let (count, sum) = self.open.entry(number).or_default();
-        *count += 1;
-        sum.merge(second);
-        if *count < self.cores {
+        let (count, second) = match self.open.remove(&number) {
+            None => (1, second),
+            Some((count, mut sum)) => {
+                sum.merge(&second);
+                (count + 1, sum)
+            }
+        };
+        if count < self.cores {
+            self.open.insert(number, (count, second));
             return None;
         }
-        let (_, sum) = self.open.remove(&number)?;
-        let row = (span >= SPAN_MIN).then(|| sum.row(at, span))?;
-        self.rows.push(row);
-        Some(row)
+        let row = (span >= SPAN_MIN).then(|| second.row(at, span));
+        self.rows.extend(row);
+        Some(Whole { second, row })
     }
 
-    /// All rows, in the order of time.
-    pub fn into_rows(self) -> Vec<Row> {
+    /// All rows, in the order of time, and the seconds that some core never handed in.
+    pub fn finish(self) -> (Vec<Row>, impl Iterator<Item = Second>) {
         debug_assert!(self.rows.is_sorted_by_key(|row| row.at_s), "no core is a second ahead of itself");
-        self.rows
+        (self.rows, self.open.into_values().map(|(_, second)| second))
     }
 }
 
@@ -143,33 +194,50 @@ mod tests {
 
     fn second(micros: std::ops::RangeInclusive<u64>) -> Second {
         let mut second = Second { errors: 1, wrong: 2, dropped: 3, ..Second::default() };
-        micros.for_each(|micros| second.answer(Duration::from_micros(micros)));
+        micros.for_each(|micros| second.answer(Kind::Read, Duration::from_micros(micros)));
         second
     }
 
     #[test]
     fn a_row_is_there_when_all_cores_have_handed_it_in() {
         let mut series = Series::new(2);
-        assert_eq!(series.hand_in(0, WHOLE, &second(1..=50)), None);
-        assert_eq!(series.hand_in(1, WHOLE, &second(1..=10)), None, "the same core's next second");
-        let row = series.hand_in(0, WHOLE, &second(51..=100)).expect("both cores have");
+        assert!(series.hand_in(0, WHOLE, second(1..=50)).is_none());
+        assert!(series.hand_in(1, WHOLE, second(1..=10)).is_none(), "the same core's next second");
+        let row = series.hand_in(0, WHOLE, second(51..=100)).and_then(|whole| whole.row).expect("both have");
         assert_eq!((row.at_s, row.answers_per_s, row.errors, row.wrong, row.dropped), (1.0, 100.0, 2, 4, 6));
         assert!((row.p50_us - 50.0).abs() < 1.0 && (row.p99_us - 99.0).abs() < 1.0, "{row:?}");
-        assert_eq!(series.into_rows(), [row]);
+        let (rows, rest) = series.finish();
+        assert_eq!((rows, rest.map(|second| second.latencies.len()).sum::<u64>()), (vec![row], 10));
     }
 
     #[test]
     fn a_last_part_of_a_second_counts_by_its_length() {
         let mut series = Series::new(1);
-        let row = series.hand_in(4, part(500), &second(1..=50)).expect("half a second is enough");
+        let whole = series.hand_in(4, part(500), second(1..=50)).expect("one core is all");
+        let row = whole.row.expect("half a second is enough");
         assert_eq!((row.at_s, row.answers_per_s), (4.5, 100.0));
-        assert_eq!(series.hand_in(5, part(10), &second(1..=1)), None, "and a hundredth is not");
-        assert_eq!(series.into_rows().len(), 1);
+        let whole = series.hand_in(5, part(10), second(1..=7)).expect("it is whole");
+        assert!(whole.row.is_none() && !whole.second.is_empty(), "a hundredth has no rate, but answers");
+        assert_eq!(series.finish().0.len(), 1);
     }
 
     #[test]
     fn a_second_without_an_answer_is_a_row_of_nothing() {
-        let row = Series::new(1).hand_in(0, WHOLE, &Second::default()).expect("it is a row all the same");
+        let whole = Series::new(1).hand_in(0, WHOLE, Second::default()).expect("it is whole all the same");
+        let row = whole.row.expect("it has a row");
         assert_eq!((row.answers_per_s, row.p99_us, row.max_us), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn kinds_are_counted_by_themselves_where_that_is_asked_for() {
+        let mut one = Second::by_kind();
+        one.answer(Kind::Read, Duration::from_micros(5));
+        let mut other = one.take();
+        one.answer(Kind::Read, Duration::from_micros(7));
+        one.answer(Kind::Gone, Duration::from_micros(7));
+        other.merge(&one);
+        let count = |second: &Second, kind| second.latency(kind).map(Latency::count);
+        assert_eq!((count(&other, Kind::Read), count(&other, Kind::Gone)), (Some(2), Some(1)));
+        assert_eq!(count(&Second::default(), Kind::Read), None);
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Moment, Span};
 use crate::contest::Act;
@@ -102,6 +102,11 @@ impl Latency {
         self.0.add(&other.0).expect("all histograms have the same bounds");
     }
 
+    /// Them as they are kept.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
     /// Takes one in.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(latency.as_nanos() as u64);
@@ -115,7 +120,7 @@ impl Default for Latency {
 }
 
 /// Latencies that so many percent of the answers kept to, in microseconds.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Percentiles {
     /// Half of them.
     pub p50: f64,
@@ -220,7 +225,7 @@ impl Tally {
             }
         };
         self.latencies[kind as usize].record(latency);
-        self.second.answer(latency);
+        self.second.answer(kind, latency);
         self.last = self.last.max(span.received);
     }
 
@@ -293,6 +298,7 @@ impl Tally {
         self.sent_bytes += other.sent_bytes;
         self.received_bytes += other.received_bytes;
         self.last = self.last.max(other.last);
+        self.second.merge(&other.second);
     }
 }
 

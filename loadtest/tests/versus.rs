@@ -42,6 +42,22 @@ fn the_json_has_figures_of_every_round() {
 }
 
 #[test]
+fn the_page_has_a_point_for_every_round() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("versus.html");
+    let output = versus(&["--only", "raw", "--html", &path.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    for part in
+        ["<!DOCTYPE html>", "All answered right, in 2 rounds", "1.00 (1.00 to 1.00)", "<svg", "</html>"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    let output = versus(&["--only", "raw", "--html", "no/such/folder/versus.html"]);
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("no/such/folder/versus.html"));
+}
+
+#[test]
 fn a_contender_that_does_not_start_is_named_and_the_others_go_on() {
     let output = versus(&["--only", "raw,redis", "--program", "redis=/bin/false"]);
     let printed = text(&output.stdout);

@@ -43,8 +43,21 @@ fn urls_name_a_host_and_nothing_else() {
 }
 
 #[test]
+fn a_comparison_is_asked_for_by_a_word_or_by_a_flag() {
+    for words in ["compare a b --html c", "--compare a b --html c", "--html c --compare a b"] {
+        let Some(Command::Compare(args)) = read(words).unwrap().command else { panic!("{words}") };
+        assert_eq!(args.files, ["a", "b"].map(PathBuf::from), "{words}");
+        assert_eq!(args.html, Some("c".into()), "{words}");
+    }
+    for words in ["compare a", "--compare", "--rate 5 --compare a b", "compare 1 2 3 4 5 6 7 8 9"] {
+        assert!(read(words).is_err(), "{words}");
+    }
+}
+
+#[test]
 fn cpu_lists_take_numbers_and_ranges() {
     assert_eq!("0,2-4".parse(), Ok(CpuList(vec![0, 2, 3, 4])));
+    assert_eq!(CpuList(vec![0, 2, 3, 4]).to_string(), "0,2,3,4");
     let pair: CpuList = "5,1".parse().unwrap();
     assert_eq!((pair.cpu_of(0), pair.cpu_of(1), pair.cpu_of(2)), (5, 1, 5));
     for text in ["", ",", "a", "3-1", "1-", "1024"] {

@@ -5,18 +5,28 @@ use std::time::Duration;
 use super::*;
 use clap::Parser;
 
-use crate::clock::{Moment, Span};
+use crate::clock::{Clock, Moment, Span};
 use crate::effort::Effort;
+use crate::host::Host;
 use crate::verdict::{Verdict, Wrong};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn found(tally: Tally) -> Found {
-    let generator = Generator::new(&[], 0, None);
-    Found { seed: u64::MAX, driver: "epoll", tally, generator, server: None, series: Vec::new() }
+pub fn found(tally: Tally) -> Found {
+    Found {
+        seed: u64::MAX,
+        clock: Clock::started(),
+        host: Host { cpu: "A CPU".to_owned(), cpus: 2, kernel: "6.1".to_owned(), debug_build: false },
+        driver: "epoll",
+        tally,
+        generator: Generator::new(&[], 0, None),
+        server: None,
+        series: Vec::new(),
+        log_error: None,
+    }
 }
 
-fn report_with(flags: &str, found: &Found) -> Report {
+pub fn report_with(flags: &str, found: &Found) -> Report {
     let words = std::iter::once("loadtest").chain(flags.split_whitespace());
     Report::new(&Args::parse_from(words), found)
 }
@@ -31,13 +41,13 @@ fn text_of(report: &Report) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn span() -> Span {
+pub fn span() -> Span {
     let received = Moment::after_start(2 * SECOND);
     Span { sent: received.before(Duration::from_micros(250)), received }
 }
 
 /// Measured from 0 to 2 s.
-fn tally_with(verdicts: &[Verdict]) -> Tally {
+pub fn tally_with(verdicts: &[Verdict]) -> Tally {
     let mut tally = Tally::default();
     tally.first = Some(Moment::default());
     for verdict in verdicts {
@@ -92,6 +102,10 @@ fn the_json_object_has_its_documented_fields() {
     assert_eq!((&json["config"]["load"], &json["server"]), (&"closed".into(), &serde_json::Value::Null));
     assert!(json["operations"][1]["service_us"].is_null() && json["generator"]["lag_us"].is_null());
     assert_eq!(json["series"].as_array().map(Vec::len), Some(0));
+    assert_eq!((&json["host"]["cpus"], &json["config"]["contested_percent"]), (&2.into(), &2.into()));
+    assert!(json["started_unix_ms"].as_u64() > Some(1_700_000_000_000), "{}", json["started_unix_ms"]);
+    assert_eq!(json["operations"][1]["spectrum_us"].as_array().map(Vec::len), Some(6), "0 to 50 %");
+    assert!(json["operations"][1]["service_spectrum_us"].is_null());
     assert_eq!(json["wrong"][0]["kind"], "revived");
     assert_eq!(json["wrong"][0]["examples"][0], "a read: 200 for an id that was gone");
 }

@@ -9,27 +9,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, value_parser};
+use clap::{Args, value_parser};
 
 use crate::args::{JsonTarget, parse_duration, parse_size};
 use crate::versus::contender::{Who, WhoError};
 use crate::workload::Mix;
 
-/// What else this program does.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// Compares Seshun with other servers and with a raw loop, in one run on this machine
-    Versus(VersusArgs),
-    /// Answers by rote: the raw loop that a comparison starts
-    #[command(hide = true)]
-    VersusFloor(FloorArgs),
-}
-
-/// Compares Seshun with other servers and with a raw loop, in one run on this machine.
-///
-/// Every contender that is found is started on loopback, gets the same sessions and takes its
-/// turn in every round; the ratios are to the raw loop's server CPU time in the same round.
-/// Exits with 0 if all of them answered right, 1 if not, 2 if it could not run.
+/// Who is compared, and by which load.
 #[derive(Clone, Debug, Args)]
 pub struct VersusArgs {
     /// Rounds, in each of which every contender has its turn
@@ -68,6 +54,9 @@ pub struct VersusArgs {
     /// Writes the report as JSON there too; - is standard output, and the text then goes to standard error
     #[arg(long, value_name = "FILE")]
     pub json: Option<JsonTarget>,
+    /// Writes the report as one self-contained HTML page with every round's points there too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Takes the epoll driver for the load where io_uring would be there
     #[arg(long, hide = true)]
     pub epoll: bool,
@@ -135,6 +124,8 @@ mod tests {
     use super::*;
     use clap::Parser;
 
+    use crate::args::Command;
+
     #[derive(Parser)]
     struct Line {
         #[command(subcommand)]
@@ -145,7 +136,7 @@ mod tests {
         let line = ["loadtest", "versus"].iter().chain(flags);
         match Line::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Versus(args) => Ok(args),
-            Command::VersusFloor(_) => Err("the raw loop".to_owned()),
+            _ => Err("another command".to_owned()),
         }
     }
 

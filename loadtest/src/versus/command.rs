@@ -3,26 +3,19 @@
 //! 0 if all contenders answered right, 1 if one failed, 2 if nothing could be measured. The
 //! line of progress is for terminals; the table and the JSON are whole or not written at all.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::args::JsonTarget;
-use crate::versus::args::{Command, VersusArgs};
+use crate::outlet;
+use crate::versus::args::VersusArgs;
+use crate::versus::compare;
 use crate::versus::contender::Who;
 use crate::versus::figures::Comparison;
-use crate::versus::{compare, serve_floor};
 
-/// Does what was asked for until `stopped` is set; gives the exit code, or why there is none.
-pub fn run(command: &Command, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
-    match command {
-        Command::Versus(args) => run_versus(args, stopped),
-        Command::VersusFloor(args) => serve_floor(args).map(|()| 0).map_err(|error| error.to_string()),
-    }
-}
-
-fn run_versus(args: &VersusArgs, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
+/// Compares until `stopped` is set; gives the exit code, or why there is none.
+pub fn run(args: &VersusArgs, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
     let seen = io::stderr().is_terminal();
     let tell = |who: Who, number: u32| {
         if seen {
@@ -30,9 +23,17 @@ fn run_versus(args: &VersusArgs, stopped: &Arc<AtomicBool>) -> Result<u8, String
             let _ = write!(io::stderr(), "\rround {} of {}: {:<10}\r", number + 1, args.rounds, who.name());
         }
     };
+    let json = args.json.as_ref().and_then(JsonTarget::file);
+    outlet::check(json.into_iter().chain(args.html.as_deref())).map_err(|error| error.to_string())?;
     let line = command_line(std::env::args().skip(1));
     let found = compare(args, line, stopped, tell).map_err(|error| error.to_string())?;
-    print(&found, args.json.as_ref()).map_err(|error| format!("cannot write the report: {error}"))?;
+    print(&found, args.json.as_ref()).map_err(|error| format!("cannot print the report: {error}"))?;
+    if let Some(path) = json {
+        outlet::write(path, |out| found.write_json(out)).map_err(|error| error.to_string())?;
+    }
+    if let Some(path) = &args.html {
+        outlet::write(path, |out| found.write_html(out)).map_err(|error| error.to_string())?;
+    }
     Ok(found.exit_code())
 }
 
@@ -49,21 +50,16 @@ fn command_line(flags: impl Iterator<Item = String>) -> String {
     std::iter::once("loadtest".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
 }
 
+/// Prints the text, on standard error where the JSON goes to standard output.
 fn print(found: &Comparison, json: Option<&JsonTarget>) -> io::Result<()> {
     let (mut text, mut object) = (Vec::new(), Vec::new());
     found.write_text(&mut text)?;
-    found.write_json(&mut object)?;
-    match json {
-        None => io::stdout().write_all(&text),
-        Some(JsonTarget::Stdout) => {
-            io::stderr().write_all(&text)?;
-            io::stdout().write_all(&object)
-        }
-        Some(JsonTarget::File(path)) => {
-            io::stdout().write_all(&text)?;
-            File::create(path)?.write_all(&object)
-        }
+    if json != Some(&JsonTarget::Stdout) {
+        return io::stdout().write_all(&text);
     }
+    found.write_json(&mut object)?;
+    io::stderr().write_all(&text)?;
+    io::stdout().write_all(&object)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::spectrum::Spectrum;
 use crate::versus::load::Measured;
 use crate::workload::Mix;
 
@@ -16,7 +17,7 @@ use crate::workload::Mix;
 const FORMAT: u32 = 1;
 
 /// The contender that ratios are to.
-const FLOOR: &str = "raw";
+pub const FLOOR: &str = "raw";
 
 /// Where neither side of a closed loop is on its CPU for so much of a turn, others were.
 const BUSY_MIN: f64 = 0.8;
@@ -73,13 +74,13 @@ pub struct Round {
 impl Round {
     /// The figures of a turn; none if nothing was answered.
     pub fn new(number: u32, measured: &Measured) -> Option<Self> {
-        let answers = measured.latencies.len();
+        let answers = measured.latencies.count();
         let elapsed_s = measured.elapsed.as_secs_f64();
         debug_assert!(elapsed_s > 0.0 || answers == 0, "answers take time");
         if answers == 0 || elapsed_s <= 0.0 {
             return None;
         }
-        let at = |quantile| measured.latencies.value_at_quantile(quantile) as f64 / 1000.0;
+        let at = |quantile| measured.latencies.at_quantile_us(quantile);
         Some(Self {
             number,
             answers,
@@ -114,6 +115,10 @@ pub struct Row {
     pub ratio: Option<Spread>,
     /// Answers a second, over the rounds.
     pub per_s: Option<Spread>,
+    /// The longest latency of all rounds, in microseconds; 0 without an answer.
+    pub max_us: f64,
+    /// The curve of all rounds' latencies: a list of `[percentile, microseconds]`.
+    pub spectrum_us: Spectrum,
     /// The rounds' figures, in their order.
     pub rounds: Vec<Round>,
 }
@@ -331,15 +336,5 @@ impl Machine {
     }
 }
 
-/// The CPUs' name and number in `/proc/cpuinfo`.
-pub fn cpus_in(cpuinfo: &str) -> (String, usize) {
-    let values = |wanted: &'static str| {
-        let fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-        fields.filter(move |(name, _)| name.trim() == wanted).map(|(_, value)| value.trim())
-    };
-    let name = values("model name").next().unwrap_or("CPU").to_owned();
-    (name, values("processor").count())
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use monoio::buf::IoBufMut;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
@@ -21,6 +20,7 @@ use monoio::net::TcpStream;
 use crate::clock::{Clock, Moment};
 use crate::event_loop::EventLoop;
 use crate::rng::Rng;
+use crate::stats::Latency;
 use crate::versus::dialect::{Action, Dialect, Unexpected};
 use crate::wire::{ID_LEN, IdText};
 use crate::workload::Mix;
@@ -33,9 +33,6 @@ const FILL_MAX: Duration = Duration::from_secs(300);
 
 /// Free bytes that a read is given at least.
 const READ_ROOM: usize = 4096;
-
-/// The longest latency that is told from longer ones: a minute, in nanoseconds.
-const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
 /// Why a contender has no figures.
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +96,8 @@ pub struct Turn {
 pub struct Measured {
     /// From its first request to its last answer.
     pub elapsed: Duration,
-    /// One latency an answer, in nanoseconds.
-    pub latencies: Histogram<u64>,
+    /// One latency an answer.
+    pub latencies: Latency,
     /// CPU time that the server took.
     pub server: Duration,
     /// CPU time that this process took.
@@ -169,7 +166,7 @@ struct Part {
     until: Option<Moment>,
     stopped: Arc<AtomicBool>,
     /// Never borrowed across an await.
-    latencies: RefCell<Histogram<u64>>,
+    latencies: RefCell<Latency>,
 }
 
 impl Part {
@@ -182,13 +179,11 @@ impl Part {
     }
 
     fn of(turn: &Turn) -> Self {
-        let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3)
-            .expect("the bounds are in order and three digits are allowed");
         Self {
             clock: turn.clock,
             until: None,
             stopped: Arc::clone(&turn.stopped),
-            latencies: RefCell::new(latencies),
+            latencies: RefCell::default(),
         }
     }
 }
@@ -252,7 +247,7 @@ impl Connection {
             let action = if part.until.is_none() { Action::Create } else { self.draw() };
             self.exchange(action).await?;
             let received = part.clock.now();
-            part.latencies.borrow_mut().saturating_record(received.since(now).as_nanos() as u64);
+            part.latencies.borrow_mut().record(received.since(now));
             now = received;
         }
         Ok(self)

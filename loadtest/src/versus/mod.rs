@@ -5,7 +5,7 @@
 //! server's CPU time a request, as a ratio to a raw loop that answers by rote in the same
 //! round. All processes and files of a comparison are gone when it ends.
 //!
-//! `dialect`, `resp`, `memcached` and `figures` are pure; `load`, `floor`, `process` and
+//! `dialect`, `resp`, `memcached`, `figures` and `html` are pure; `load`, `floor`, `process` and
 //! `usage` touch sockets, children and `/proc`.
 
 use std::fs;
@@ -21,8 +21,11 @@ use crate::args::Url;
 use crate::clock::Clock;
 use crate::control::{Control, RunError};
 use crate::event_loop::EventLoop;
+use crate::host::Host;
 use crate::rng::Rng;
 use crate::run::{draw_seed, raise_descriptor_limit};
+use crate::spectrum::Spectrum;
+use crate::stats::Latency;
 use crate::versus::args::{FloorArgs, VersusArgs};
 use crate::versus::contender::{Place, Who};
 use crate::versus::dialect::{Data, Dialect, Http};
@@ -37,6 +40,7 @@ pub mod contender;
 pub mod dialect;
 pub mod figures;
 mod floor;
+mod html;
 mod load;
 mod memcached;
 mod process;
@@ -86,6 +90,8 @@ struct Entrant {
     process: Process,
     fleet: Fleet,
     rounds: Vec<Round>,
+    /// Those of all rounds.
+    latencies: Latency,
     failed: Option<String>,
 }
 
@@ -155,17 +161,16 @@ fn config(args: &VersusArgs) -> Config {
 }
 
 fn describe_machine(args: &VersusArgs) -> Machine {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let (cpu, cpus) = figures::cpus_in(&read("/proc/cpuinfo"));
+    let Host { cpu, cpus, kernel, debug_build } = Host::read();
     let pinned = |cpu: u32| process::can_pin(cpu as usize).then_some(cpu);
     Machine {
         cpu,
         cpus,
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        kernel,
         server_cpu: pinned(args.server_cpu),
         load_cpu: pinned(args.load_cpu),
         driver: "",
-        debug_build: cfg!(debug_assertions),
+        debug_build,
     }
 }
 
@@ -230,7 +235,8 @@ impl Stage<'_> {
             seed,
         };
         let fleet = Fleet::new(&plan);
-        Ok(Entrant { who, version, flags, process, fleet, rounds: Vec::new(), failed: None })
+        let (rounds, latencies) = (Vec::new(), Latency::new());
+        Ok(Entrant { who, version, flags, process, fleet, rounds, latencies, failed: None })
     }
 
     /// Makes a bucket on Seshun and records its answers.
@@ -275,7 +281,10 @@ impl Entrant {
             // A turn that was cut short is none.
             Ok(_) if turn.stopped.load(Ordering::Relaxed) => {}
             Ok(measured) => match Round::new(number, &measured) {
-                Some(round) => self.rounds.push(round),
+                Some(round) => {
+                    self.rounds.push(round);
+                    self.latencies.merge(&measured.latencies);
+                }
                 None => self.failed = Some(LoadError::Stalled.to_string()),
             },
             Err(error) => self.failed = Some(error.to_string()),
@@ -284,8 +293,19 @@ impl Entrant {
 
     /// Ends it and keeps its figures.
     fn into_row(self) -> Row {
-        let Self { who, version, flags, rounds, failed, .. } = self;
-        let (name, note) = (who.name(), who.note());
-        Row { name, version, note, flags, failed, cpu_us: None, ratio: None, per_s: None, rounds }
+        let Self { who, version, flags, rounds, latencies, failed, .. } = self;
+        Row {
+            name: who.name(),
+            version,
+            note: who.note(),
+            flags,
+            failed,
+            cpu_us: None,
+            ratio: None,
+            per_s: None,
+            max_us: latencies.max_us(),
+            spectrum_us: Spectrum::of(&latencies),
+            rounds,
+        }
     }
 }

@@ -1,4 +1,7 @@
 //! What the log says of itself: what may be reserved, and how it stands.
+//!
+//! Published by the driver after each step, for the cores to reserve room by and for the
+//! operator to read. Nothing in here changes anything.
 
 use super::*;
 

@@ -1,10 +1,13 @@
 //! Tests of the mesh as a whole: nodes, conversations and a network between them, in one
 //! thread and on a virtual clock. `directed` tells single stories, `simulation` draws
-//! thousands of requests from a seed and compares every answer with a model.
+//! thousands of requests from a seed and compares every answer with a model, `crashes` ends
+//! whole servers at any point and asks what is left.
 
 mod answer;
+mod crashes;
 mod directed;
 mod keys;
+mod ledger;
 mod model;
 mod requests;
 mod simulation;

@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use crate::api::{Caller, MasterKeyring, PublicLimits, SessionRules, Settings};
 use crate::http::{Limits, Phase};
+use crate::journal::sim_disk::SimDisk;
+use crate::journal::sim_journal::{SimJournal, recovery_of, salts};
+use crate::journal::{JournalClock, Recovery, RestartTerms, RestoredBucket, Storage, SyncPolicy, Terms};
 use crate::mesh::{
     Conversation, Loads, Mail, Next, Node, NodeLimits, NodeParts, Parcel, Pending, Placement, Random, Reply,
     Ticket, TransitPool,
 };
 use crate::metrics::{CoreMetrics, Figure};
-use crate::registry::{Buckets, Change, KeyOutcome, RegistryVersion, Replica};
+use crate::registry::{BucketState, Buckets, Change, KeyOutcome, RegistryVersion, Replica};
 use crate::shard::{Owners, Shard};
 use crate::store::{self, IdHasher, Lease, MemoryPool, Store};
 use crate::types::{
@@ -31,7 +34,7 @@ pub(super) const TTL_SECONDS_MAX: u64 = 3_600;
 pub(super) const PAYLOAD_BYTES_MAX: usize = 100_000;
 /// Places for answers that one core awaits.
 const PLACES_MAX: usize = 1_000;
-/// The moment at which every world begins.
+/// The moment at which every world begins that has no past.
 const START: Now = Now { moment: Moment::from_millis(1_000_000), wall: UnixMillis::new(1_700_000_000_000) };
 
 /// Numbers from a seed (xorshift64*).
@@ -116,6 +119,8 @@ pub(super) enum Stage {
     Writing,
     /// Waits for another core.
     Waiting(Ticket),
+    /// Has a last thing to write, and is over then.
+    Closing { linger: bool },
     /// Is over. Whether the client's rest was to be read.
     Closed { linger: bool },
 }
@@ -161,9 +166,19 @@ pub(super) enum Event {
 /// Requests, replies and control letters go in lanes of their own.
 const LANE_KINDS: usize = 3;
 
+/// What was there before a world began, and is kept of what happens in it.
+pub(super) struct Past {
+    pub(super) disk: SimDisk,
+    pub(super) policy: SyncPolicy,
+    /// When this world begins.
+    pub(super) now: Now,
+}
+
 /// The whole of it.
 pub(super) struct World {
     pub(super) now: Now,
+    /// None where nothing outlives the world.
+    pub(super) journal: Option<SimJournal>,
     pub(super) cores: Vec<Core>,
     pub(super) links: Vec<Link>,
     pub(super) memory: Arc<MemoryPool>,
@@ -178,23 +193,46 @@ pub(super) struct World {
 }
 
 impl World {
+    /// A world without a past, of which nothing is kept.
     pub(super) fn new(shape: Shape) -> Self {
+        Self::begin(shape, None).expect("nothing hinders it")
+    }
+
+    /// A world behind what its disk holds; none where that has no room for a start.
+    pub(super) fn behind(shape: Shape, past: &Past) -> Option<Self> {
+        Self::begin(shape, Some(past))
+    }
+
+    fn begin(shape: Shape, past: Option<&Past>) -> Option<Self> {
         let count = ShardCount::new(shape.cores).unwrap();
+        let start = past.map_or(START, |past| past.now);
         let hasher = IdHasher::with_seed(shape.seed);
         let owners = Owners::new(hasher, count);
         let memory = Arc::new(MemoryPool::new(ByteCount::from_mib(512)));
         let transit = TransitPool::new(shape.transit);
         let (settings, loads) = (Arc::new(settings(shape.limits)), Loads::new(count));
-        let core = |here: ShardId| {
-            let rules = store::Settings { ttl: ttl(TTL_SECONDS), epoch: BootEpoch::FIRST };
+        let recovery = past.map(|past| recover(past, &owners));
+        let epoch = recovery.as_ref().map_or(BootEpoch::FIRST, Recovery::next_epoch);
+        let shard = |_| {
+            let rules = store::Settings { ttl: ttl(TTL_SECONDS), epoch };
             let lease = Lease::new(Arc::clone(&memory));
-            let metrics = Arc::new(CoreMetrics::new(here, START.moment));
+            Shard::new(Store::new(rules, owners.hasher().clone(), start.moment, lease))
+        };
+        let mut shards: Vec<Shard> = count.shards().map(shard).collect();
+        let (mut journal, mut buckets) = (None, Buckets::none());
+        if let (Some(past), Some(recovery)) = (past, &recovery) {
+            journal = Some(restore(past, recovery, (&mut shards, shape.seed))?);
+            buckets = buckets_of(recovery);
+        }
+        let buckets = Arc::new(buckets);
+        let core = |(here, shard): (ShardId, Shard)| {
+            let metrics = Arc::new(CoreMetrics::new(here, start.moment));
             let parts = NodeParts {
                 here,
                 owners: owners.clone(),
-                shard: Shard::new(Store::new(rules, owners.hasher().clone(), START.moment, lease)),
+                shard,
                 replica: Replica::new(&[7; 32]),
-                buckets: Arc::new(Buckets::none()),
+                buckets: Arc::clone(&buckets),
                 settings: Arc::clone(&settings),
                 limits: shape.limits,
                 placement: Placement::new(here, loads.clone()),
@@ -203,13 +241,14 @@ impl World {
                 metrics: Arc::clone(&metrics),
             };
             let mut node = Node::new(parts);
-            node.begin_turn(START);
+            node.begin_turn(start);
             Core { node, metrics, pending: Pending::new(PLACES_MAX) }
         };
-        let cores: Vec<Core> = count.shards().map(core).collect();
+        let cores: Vec<Core> = count.shards().zip(shards).map(core).collect();
         let lanes = (0..cores.len() * cores.len() * LANE_KINDS).map(|_| VecDeque::new()).collect();
-        Self {
-            now: START,
+        Some(Self {
+            now: start,
+            journal,
             cores,
             links: Vec::new(),
             memory,
@@ -218,7 +257,7 @@ impl World {
             shape,
             lanes,
             asked: Vec::new(),
-        }
+        })
     }
 
     /// Opens a connection to this core.
@@ -267,10 +306,8 @@ impl World {
             Stage::Closed { .. } => return false,
             Stage::Ready => self.advance(link),
             Stage::Reading => return self.read(link),
-            Stage::Writing => {
-                self.write(link);
-                self.links[link].stage = Stage::Ready;
-            }
+            Stage::Writing => return self.write_if_kept(link, Stage::Ready),
+            Stage::Closing { linger } => return self.write_if_kept(link, Stage::Closed { linger }),
             Stage::Waiting(ticket) => return self.look_for_answer(link, ticket),
         }
         true
@@ -320,12 +357,27 @@ impl World {
         self.send_mail(to);
     }
 
-    /// Goes on until nothing moves any more.
+    /// A core's turn ends: what is asked for is logged again, and all that was logged handed over.
+    pub(super) fn end_turn(&mut self, core: usize) {
+        let node = &mut self.cores[core].node;
+        node.clean();
+        node.hand_over();
+        self.send_mail(core);
+    }
+
+    /// Goes on until nothing moves any more, and everything is kept.
     pub(super) fn settle(&mut self) {
         loop {
             let mut moved = false;
             for core in 0..self.cores.len() {
                 self.begin_turn(core);
+                self.end_turn(core);
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.settle(self.now);
+            }
+            for core in 0..self.cores.len() {
+                moved |= self.cores[core].node.awaited().is_some();
             }
             for link in 0..self.links.len() {
                 while self.step(link) {
@@ -388,13 +440,33 @@ impl World {
             }
             Next::Write => Stage::Writing,
             Next::Ask(owner, parcel) => return self.ask(link, owner, parcel),
-            Next::Close { linger } => {
-                self.write(link);
-                self.links[link].conversation = self.new_conversation(core);
-                self.events.push_back(Event::Closed { link });
-                Stage::Closed { linger }
-            }
+            Next::Close { linger } => Stage::Closing { linger },
         };
+        if matches!(self.links[link].stage, Stage::Closing { .. }) {
+            self.step(link);
+        }
+    }
+
+    /// Writes the output if all that it tells of is kept, which leads to this stage. Where it
+    /// never will be, the connection is over and its client learns nothing.
+    fn write_if_kept(&mut self, link: usize, then: Stage) -> bool {
+        let Link { core, conversation, .. } = &mut self.links[link];
+        let node = &self.cores[*core].node;
+        let missing = conversation.waits().first_missing(|shard, wait| node.missing(shard, wait));
+        let stage = match missing {
+            None => {
+                self.write(link);
+                then
+            }
+            Some(_) if node.has_failed() => Stage::Closed { linger: false },
+            Some(_) => return false,
+        };
+        self.links[link].stage = stage;
+        if matches!(stage, Stage::Closed { .. }) {
+            self.links[link].conversation = self.new_conversation(self.links[link].core);
+            self.events.push_back(Event::Closed { link });
+        }
+        true
     }
 
     /// Reads as much of the next piece as there is room for.
@@ -536,6 +608,49 @@ impl World {
     fn lane(&self, from: usize, to: usize, kind: usize) -> usize {
         (from * self.cores.len() + to) * LANE_KINDS + kind
     }
+}
+
+fn recover(past: &Past, owners: &Owners) -> Recovery {
+    let terms = Terms {
+        wall_now: past.now.wall,
+        session_ttl: ttl(TTL_SECONDS),
+        downtime_max: Millis::from_secs(7 * 86_400),
+    };
+    recovery_of(&past.disk, owners.shards(), terms, |id| owners.owner_of(id))
+}
+
+/// Loads each shard's sessions and starts the journal behind them.
+fn restore(past: &Past, recovery: &Recovery, (shards, seed): (&mut [Shard], u64)) -> Option<SimJournal> {
+    let clock = JournalClock::new(recovery.boot_time(), past.now.moment);
+    let count = ShardCount::new(shards.len() as u16).unwrap();
+    for (here, shard) in count.shards().zip(&mut *shards) {
+        let plan = recovery.plan(here);
+        for number in recovery.segments() {
+            for session in plan.load(number, &past.disk.bytes(number)).unwrap() {
+                shard.restore(&session.unwrap(), clock);
+            }
+        }
+    }
+    let terms = RestartTerms {
+        policy: past.policy,
+        shards: count,
+        journal_time: recovery.boot_time(),
+        live: shards.iter().map(Shard::live_bytes).sum(),
+        record_len_max: ByteCount::of_len(PAYLOAD_BYTES_MAX + 1024).min(past.disk.segment_len().unwrap()),
+        draw_salt: salts(seed),
+    };
+    let (journal, cores) = SimJournal::start(&past.disk, recovery, terms, past.now)?;
+    for (shard, core) in shards.iter_mut().zip(cores) {
+        shard.keep_in(core, clock, ttl(TTL_SECONDS));
+    }
+    Some(journal)
+}
+
+fn buckets_of(recovery: &Recovery) -> Buckets {
+    let registry = recovery.registry();
+    let state =
+        |bucket: &RestoredBucket| BucketState { id: bucket.bucket, name: bucket.name, key: bucket.key };
+    Buckets { states: registry.buckets.iter().map(state).collect(), next: registry.next_bucket }
 }
 
 pub(super) fn ttl(seconds: u64) -> Ttl {

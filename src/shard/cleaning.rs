@@ -73,7 +73,7 @@ impl Shard {
     }
 
     /// Logs the deadlines of a piece of all sessions as they are, without slack, so that after
-    /// this end a session ends exactly when it was to end.
+    /// this end a session ends exactly when it was to end; those that are due end here.
     pub fn log_deadlines(&mut self, walk: &mut Walk, now: Moment) -> Walked {
         let mut places_left = PLACES_PER_TURN;
         loop {
@@ -107,9 +107,11 @@ impl Shard {
 
     fn log_deadline(&mut self, handle: Handle, now: Moment) -> Result<(), Refusal> {
         let view = self.store.view(handle);
-        let Some(keeper) = self.keeper.as_mut().filter(|_| !view.deadline.is_due(now)) else {
-            return Ok(());
-        };
+        if view.deadline.is_due(now) {
+            // The wheel has not come by yet; the log would let it live on for the slack.
+            return self.expire(handle);
+        }
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
         keeper.reserve(Need::Reserve, PLAIN_RECORD)?;
         if let Some(stamp) = keeper.log_exact(&view) {
             self.store.stamp(handle, stamp);

@@ -110,12 +110,15 @@ pub(super) struct Keeper {
     session_ttl: Ttl,
     /// The newest removals: whoever is told that a session is missing waits for these.
     gone: Wait,
+    /// The end is near: deadlines are logged as they are.
+    is_ending: bool,
     pub(super) counters: KeeperCounters,
 }
 
 impl Keeper {
     pub(super) fn new(journal: CoreJournal, clock: JournalClock, session_ttl: Ttl) -> Self {
-        Self { journal, clock, session_ttl, gone: Wait::NONE, counters: KeeperCounters::default() }
+        let (gone, counters) = (Wait::NONE, KeeperCounters::default());
+        Self { journal, clock, session_ttl, gone, is_ending: false, counters }
     }
 
     /// Reserves room for a record before anything changes.
@@ -202,8 +205,10 @@ impl Keeper {
         Covered { deadline: wanted, stamp: Some(stamp), wait }
     }
 
-    /// Logs the session's deadline as it is, without slack: before an orderly end.
+    /// Logs the session's deadline as it is, without slack: before an orderly end. From now on
+    /// nothing is logged with slack any more, which would undo it.
     pub(super) fn log_exact(&mut self, view: &SessionView<'_>) -> Option<Stamp> {
+        self.is_ending = true;
         let logged = Logged::of(view.stamp)?;
         Some(self.log_touch(view, logged, self.clock.time_of(view.deadline)).0)
     }
@@ -253,7 +258,10 @@ impl Keeper {
     }
 
     fn slack(&self, view: &SessionView<'_>) -> Millis {
-        slack_of(view.own_ttl.unwrap_or(self.session_ttl))
+        match self.is_ending {
+            true => Millis::ZERO,
+            false => slack_of(view.own_ttl.unwrap_or(self.session_ttl)),
+        }
     }
 }
 

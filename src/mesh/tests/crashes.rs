@@ -49,6 +49,14 @@ struct Sent {
 struct Client {
     link: usize,
     sent: VecDeque<Sent>,
+    /// Requests that were given up on, which their owner may still serve.
+    late: Vec<Sent>,
+}
+
+impl Client {
+    fn on(link: usize) -> Self {
+        Self { link, sent: VecDeque::new(), late: Vec::new() }
+    }
 }
 
 /// Counts over all lives.
@@ -95,6 +103,8 @@ struct Life {
     world: World,
     owners: Owners,
     clients: Vec<Client>,
+    /// Connections that are over, whose requests may still be served somewhere.
+    gone: Vec<Client>,
     policy: SyncPolicy,
 }
 
@@ -108,7 +118,7 @@ impl Life {
         let shape = Shape { cores, seed, limits, lane_max: 100, transit: ByteCount::from_mib(16) };
         let world = World::behind(shape, past)?;
         let owners = Owners::new(IdHasher::with_seed(seed), ShardCount::new(cores).unwrap());
-        Some(Self { world, owners, clients: Vec::new(), policy: past.policy })
+        Some(Self { world, owners, clients: Vec::new(), gone: Vec::new(), policy: past.policy })
     }
 
     fn place(&self, id: &str) -> Place {
@@ -178,15 +188,16 @@ impl Life {
         if self.clients.len() < CLIENTS {
             let core = clients.dice.below(self.world.cores.len());
             let link = self.world.connect(core);
-            self.clients.push(Client { link, sent: VecDeque::new() });
+            self.clients.push(Client::on(link));
         }
         let index = clients.dice.below(self.clients.len());
         let link = self.clients[index].link;
         if let Stage::Closed { .. } = self.world.links[link].stage {
             let core = clients.dice.below(self.world.cores.len());
-            let gone = std::mem::take(&mut self.clients[index].sent);
-            gone.iter().for_each(|sent| clients.give_up(&sent.ask));
-            self.clients[index].link = self.world.connect(core);
+            let next = Client::on(self.world.connect(core));
+            let gone = std::mem::replace(&mut self.clients[index], next);
+            gone.sent.iter().for_each(|sent| clients.give_up(&sent.ask));
+            self.gone.push(gone);
             return;
         }
         self.world.begin_turn(self.world.links[link].core);
@@ -205,10 +216,11 @@ impl Life {
     /// Looks at what was made and at what has reached the clients.
     fn look(&mut self, clients: &mut Clients) {
         while let Some(event) = self.world.events.pop_front() {
-            if let Event::Made { link, bytes, .. } = event
-                && let Some(client) = self.clients.iter_mut().find(|client| client.link == link)
-            {
-                note_made(&mut client.sent, &bytes, clients);
+            // What was refused for lack of room has its answer too.
+            let (Event::Made { link, bytes, .. } | Event::NoRoom { link, bytes }) = event else { continue };
+            let mut all = self.clients.iter_mut().chain(&mut self.gone);
+            if let Some(client) = all.find(|client| client.link == link) {
+                note_made(client, &bytes, clients);
             }
         }
         for index in 0..self.clients.len() {
@@ -218,6 +230,9 @@ impl Life {
                 let sent = self.clients[index].sent.pop_front().expect("an answer has a request");
                 let answer = Answer::take(&mut bytes, is_head(&sent.ask));
                 self.take_answer(&sent, &answer, clients);
+                if !sent.is_made {
+                    self.clients[index].late.push(sent);
+                }
             }
         }
     }
@@ -267,12 +282,15 @@ impl Life {
         }
     }
 
-    /// Ends this life; what its disk has is the next one's past.
-    fn end(mut self, end: End, clients: &mut Clients) -> Past {
-        if end == End::Orderly {
-            self.end_in_order();
+    /// Ends this life, in order if that can be; what its disk has is the next one's past.
+    fn end(mut self, end: &mut End, clients: &mut Clients) -> Past {
+        if *end == End::Orderly {
+            let is_whole = self.end_in_order();
             self.look(clients);
+            // Where the disk has no room for all deadlines it is like any other end.
+            *end = if is_whole { End::Orderly } else { End::Kill };
         }
+        let end = *end;
         for client in &self.clients {
             client.sent.iter().for_each(|sent| clients.give_up(&sent.ask));
         }
@@ -295,14 +313,20 @@ impl Life {
         Past { disk, policy, now: Now { moment, wall: UnixMillis::new(wall) } }
     }
 
-    fn end_in_order(&mut self) {
+    fn end_in_order(&mut self) -> bool {
         self.world.settle();
+        let mut is_whole = true;
         for core in 0..self.world.cores.len() {
             self.world.begin_turn(core);
-            let mut walk = Walk::default();
-            while self.world.cores[core].node.log_deadlines(&mut walk) == Walked::More {}
+            let (node, mut walk) = (&mut self.world.cores[core].node, Walk::default());
+            let mut walked = Walked::More;
+            while walked == Walked::More {
+                walked = node.log_deadlines(&mut walk);
+            }
+            is_whole &= walked == Walked::Done;
         }
         self.world.settle();
+        is_whole && self.world.journal.as_ref().is_some_and(|journal| journal.log.is_settled())
     }
 
     /// Asks for everything, by one client on the first core, and judges what it finds.
@@ -347,8 +371,8 @@ impl Life {
 }
 
 /// Notes answers that the owner has made, whether they are ever told or not.
-fn note_made(sent: &mut VecDeque<Sent>, mut bytes: &[u8], clients: &mut Clients) {
-    for sent in sent.iter_mut().filter(|sent| !sent.is_made) {
+fn note_made(client: &mut Client, mut bytes: &[u8], clients: &mut Clients) {
+    for sent in client.late.iter_mut().chain(&mut client.sent).filter(|sent| !sent.is_made) {
         if bytes.is_empty() {
             return;
         }
@@ -517,7 +541,7 @@ fn live_and_crash(clients: &mut Clients, crashes: u64) {
         // In the mode that syncs each answer a power loss takes back nothing either.
         let is_weak = end == End::PowerLoss && life.policy == SyncPolicy::EverySecond;
         synced = is_weak.then(|| life.synced());
-        past = life.end(end, clients);
+        past = life.end(&mut end, clients);
         clients.tally.crashes += u64::from(end != End::Orderly);
         clients.tally.power_losses += u64::from(end == End::PowerLoss);
         clients.tally.orderly += u64::from(end == End::Orderly);

@@ -81,6 +81,9 @@ impl<S: Storage> Log<S> {
                 if reported.iter().zip(&self.synced).all(is_synced) {
                     let below = *below;
                     self.cleaning = Cleaning::Checkpoint { below, at: None };
+                    // The marks of time that there are may all lie below: then nobody could tell
+                    // the sessions' deadlines any more.
+                    self.mark_time(now);
                     self.queue_mark(Entry::Checkpoint(below), PartKind::Checkpoint(below));
                     self.place_or_mend(now.moment);
                 }

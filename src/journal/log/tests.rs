@@ -4,6 +4,7 @@ use super::super::record::{SessionImage, decode};
 use super::super::room::{Need, Room};
 use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::super::sim_disk::SimDisk;
+use super::super::survey::{Note, survey};
 use super::*;
 use crate::types::{BucketId, SessionId, UnixMillis, Version};
 
@@ -451,6 +452,26 @@ fn segments_go_only_after_copies_and_checkpoint_are_synced() {
     rig.pass(SYNC_GAP.as_u64());
     rig.run_jobs();
     assert_eq!(rig.disk.unlinks(), [number(1)]);
+}
+
+#[test]
+fn a_checkpoint_brings_a_mark_of_time_along() {
+    let mut rig = rig(SyncPolicy::Always);
+    let below = cut(&mut rig);
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    while rig.log.cleanings() == 0 {
+        rig.run_jobs();
+        rig.pass(SYNC_GAP.as_u64());
+    }
+    // All other marks may lie below it, or be torn off behind it.
+    let segment = rig.log.current_segment();
+    let survey = survey(segment, &rig.disk.bytes(segment), ShardCount::ONE, |_| ShardId::FIRST);
+    let is_checkpoint = |(_, note): &(LogOffset, Note)| matches!(note, Note::Checkpoint(to) if *to == below);
+    let place = survey.notes.iter().position(is_checkpoint).unwrap();
+    let before = place.checked_sub(1).map(|place| survey.notes[place].1);
+    assert!(matches!(before, Some(Note::Time(_))), "{before:?}");
 }
 
 #[test]

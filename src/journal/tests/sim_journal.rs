@@ -17,7 +17,7 @@ use super::seal::Salt;
 use super::sim_disk::{Random, SimDisk};
 use super::storage::Storage;
 use super::survey::survey;
-use crate::types::{Millis, Now, SessionId, ShardCount, ShardId};
+use crate::types::{Millis, Now, SessionId, ShardCount, ShardId, UnixMillis};
 
 /// A running journal, without threads.
 pub struct SimJournal {
@@ -141,6 +141,7 @@ impl SimJournal {
                 return;
             }
             now.moment = now.moment.after(Millis::new(1));
+            now.wall = UnixMillis::new(now.wall.as_u64() + 1);
             self.advance(now);
         }
     }

@@ -128,7 +128,8 @@ impl SimJournal {
     }
 
     /// Writes and syncs everything that was handed over, however many milliseconds that takes.
-    pub fn settle(&mut self, mut now: Now) {
+    /// The time behind it.
+    pub fn settle(&mut self, mut now: Now) -> Now {
         self.write(usize::MAX, now);
         self.log.settle(now);
         self.after_step(now);
@@ -138,12 +139,13 @@ impl SimJournal {
                 self.finish_job(now);
             }
             if self.log.is_settled() {
-                return;
+                break;
             }
             now.moment = now.moment.after(Millis::new(1));
             now.wall = UnixMillis::new(now.wall.as_u64() + 1);
             self.advance(now);
         }
+        now
     }
 
     fn after_step(&mut self, now: Now) {

@@ -374,7 +374,7 @@ impl World {
                 self.end_turn(core);
             }
             if let Some(journal) = &mut self.journal {
-                journal.settle(self.now);
+                self.now = journal.settle(self.now);
             }
             for core in 0..self.cores.len() {
                 moved |= self.cores[core].node.awaited().is_some();

@@ -71,8 +71,9 @@ impl Life {
             draw_salt: salts(millis),
         };
         let (mut journal, mut cores) = SimJournal::start(&disk, &recovery, terms, now).unwrap();
-        journal.settle(now);
+        let now = journal.settle(now);
         shard.keep_in(cores.remove(0), clock, session_ttl);
+        let millis = now.moment.as_millis();
         Self { disk, journal, shard, millis, policy }
     }
 
@@ -125,7 +126,7 @@ impl Life {
     /// The turn ends, and everything is synced.
     fn settle(&mut self) {
         assert!(self.shard.journal_mut().unwrap().hand_over());
-        self.journal.settle(now_at(self.millis));
+        self.millis = self.journal.settle(now_at(self.millis)).moment.as_millis();
     }
 
     fn missing(&self, wait: Wait) -> Wait {

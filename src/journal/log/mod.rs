@@ -175,9 +175,9 @@ pub struct Log<S: Storage> {
     last_sync_end: Moment,
     is_sync_running: bool,
     is_chore_running: bool,
-    /// Not before this moment is a spare tried again.
+    /// Not before this moment is a spare tried again; the moment of the last one, or later.
     spares_pause_until: Moment,
-    /// Not before this moment is an unlink tried again.
+    /// The same of unlinks.
     unlinks_pause_until: Moment,
     /// A sync has covered up to here, and the log does not say so yet.
     unmarked_sync: Option<Position>,

@@ -476,7 +476,7 @@ fn what_a_backup_holds_goes_after_it_and_no_spare_waits_for_that() {
     rig.pass(SYNC_GAP.as_u64());
     rig.run_jobs();
     let retry = rig.log.next_deadline().unwrap().since(rig.now.moment);
-    assert!(retry > Millis::new(500), "it is left alone for a while: {retry:?}");
+    assert!(retry > Millis::new(50), "it is left alone for a while: {retry:?}");
     rig.log.set_live(ByteCount::from_mib(1));
     rig.fill_segment();
     rig.run_jobs();
@@ -489,6 +489,27 @@ fn what_a_backup_holds_goes_after_it_and_no_spare_waits_for_that() {
     rig.disk.hold_unlinking(false);
     rig.pass(1_000);
     rig.run_jobs();
+    assert_eq!(rig.disk.unlinks(), [number(1)]);
+}
+
+#[test]
+fn segments_go_although_spares_are_wanted_all_the_time() {
+    let mut rig = rig(SyncPolicy::Always);
+    let below = cut(&mut rig);
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    for _ in 0..6 {
+        // Segments are filled faster than anybody can prepare them.
+        (0..3).for_each(|_| rig.fill_segment());
+        rig.pass(SYNC_GAP.as_u64());
+        let job = rig.log.poll_job(rig.now).unwrap();
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+        let Some(job) = rig.log.poll_job(rig.now) else { continue };
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+    }
     assert_eq!(rig.disk.unlinks(), [number(1)]);
 }
 

@@ -28,9 +28,11 @@ mod room;
 mod scan;
 mod seal;
 mod segment;
+mod snapshot;
 mod storage;
 mod survey;
 mod units;
+mod verify;
 mod writer;
 
 pub use aside::{Aside, AsideError, AsideKind};
@@ -55,8 +57,12 @@ pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use survey::{Survey, survey};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+pub use verify::{Verification, verify};
 pub use writer::{Journal, JournalStart, NotSettled, StartError};
 
+#[cfg(test)]
+#[path = "tests/live.rs"]
+mod live;
 #[cfg(test)]
 #[path = "tests/sim.rs"]
 mod sim;

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::super::disk::Disk;
+use super::super::live::clock;
 use super::super::record::{Entry, decode};
 use super::super::room::{Need, NoRoom};
 use super::super::seal::Salt;
@@ -14,7 +13,7 @@ use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::super::storage::SegmentFile;
 use super::super::units::{JournalMillis, LogOffset, SegmentNumber, Sequence};
 use super::*;
-use crate::types::{BootEpoch, ByteCount, SessionId, ShardCount, ShardId, UnixMillis};
+use crate::types::{BootEpoch, ByteCount, SessionId, ShardCount, ShardId};
 
 /// A real folder whose syncs fail from a switch on.
 #[derive(Clone)]
@@ -78,14 +77,6 @@ impl Storage for Faulty {
     /// Short, so that a test passes through several.
     fn segment_len(&self) -> Result<ByteCount, StorageError> {
         Ok(ByteCount::from_kib(256))
-    }
-}
-
-fn clock() -> Now {
-    let millis = |time: rustix::time::Timespec| (time.tv_sec * 1_000 + time.tv_nsec / 1_000_000) as u64;
-    Now {
-        moment: Moment::from_millis(millis(clock_gettime(ClockId::Boottime))),
-        wall: UnixMillis::new(millis(clock_gettime(ClockId::Realtime))),
     }
 }
 

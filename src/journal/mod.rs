@@ -11,6 +11,7 @@
 //! ```
 
 mod aside;
+mod backup;
 mod buckets;
 mod disk;
 mod feed;
@@ -36,6 +37,7 @@ mod verify;
 mod writer;
 
 pub use aside::{Aside, AsideError, AsideKind};
+pub use backup::{Backup, BackupError, backup};
 pub use buckets::{RestoredBucket, RestoredRegistry};
 pub use disk::{Disk, OpenError};
 pub use feed::{FedSegment, FeedError, SegmentFeed};

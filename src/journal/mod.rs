@@ -72,4 +72,7 @@ mod sim;
 #[path = "tests/sim_disk.rs"]
 mod sim_disk;
 #[cfg(test)]
+#[path = "tests/small_disk.rs"]
+mod small_disk;
+#[cfg(test)]
 mod tests;

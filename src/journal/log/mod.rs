@@ -31,6 +31,7 @@ pub use self::chores::{Covers, Job, JobResult};
 use self::cleaning::Cleaning;
 use self::parts::Part;
 use self::place::Segment;
+pub(super) use self::start::segment_len;
 
 /// When an answer may leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

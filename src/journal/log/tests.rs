@@ -525,6 +525,70 @@ fn an_orderly_end_leaves_nothing_unsynced() {
     assert_eq!(rig.synced(), 2);
 }
 
+/// A start over the disk of `old`, whose segments from 4 on are kept, up to `kept`.
+fn restart(old: &Rig, kept: u32) -> (SimDisk, LogStart) {
+    let files = old.disk.list().unwrap();
+    let next = files.last().unwrap().number.next().unwrap();
+    let (segments, condemned): (Vec<SegmentFile>, Vec<SegmentFile>) =
+        files.into_iter().partition(|file| (4..=kept).contains(&file.number.as_u32()));
+    let start = LogStart {
+        policy: SyncPolicy::Always,
+        shards: ShardCount::ONE,
+        continues: segments
+            .last()
+            .map(|last| Position { segment: last.number, offset: LogOffset::new(2_048) }),
+        segments,
+        condemned: condemned.iter().map(|file| file.number).collect(),
+        next,
+        epoch: BootEpoch::new(1).unwrap(),
+        journal_time: JournalMillis::new(900),
+        live: ByteCount::ZERO,
+        record_len_max: ByteCount::new(2_048),
+        draw_salt: Box::new(|| Salt::from_random([9; 16])),
+    };
+    (old.disk.after_kill(), start)
+}
+
+#[test]
+fn a_start_on_a_full_disk_gives_up_what_lies_below_the_log_and_nothing_else() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let spares: Vec<SegmentNumber> = old.log.spares.iter().map(|spare| spare.number).collect();
+    let (disk, start) = restart(&old, 5);
+    spares.iter().for_each(|spare| disk.unlink(*spare).unwrap());
+    disk.set_free_bytes(0);
+    let before = disk.unlinks().len();
+    let log = Log::start(disk.clone(), start, old.now).unwrap();
+    assert_eq!(disk.unlinks()[before..], [1, 2, 3].map(number), "6 was written behind the log's end");
+    assert_eq!(log.condemned.iter().map(|number| number.as_u32()).collect::<Vec<_>>(), [6, 7, 8]);
+}
+
+#[test]
+fn a_start_on_a_full_disk_with_nothing_to_give_up_is_refused_and_changes_nothing() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let (disk, mut start) = restart(&old, 6);
+    disk.list().unwrap().iter().filter(|file| !(4..=6).contains(&file.number.as_u32())).for_each(|file| {
+        disk.unlink(file.number).unwrap();
+    });
+    disk.set_free_bytes(0);
+    start.condemned.clear();
+    let files = disk.list().unwrap();
+    let refused = Log::start(disk.clone(), start, old.now).map(drop).unwrap_err();
+    assert!(matches!(refused, StorageError::NoSpace));
+    assert_eq!(disk.list().unwrap(), files);
+    // What no kept segment is above of may be all there is.
+    let (disk, start) = restart(&old, 3);
+    assert!(start.segments.is_empty());
+    let before = disk.unlinks().len();
+    let blank = old.log.spares.len();
+    disk.set_free_bytes(0);
+    drop(Log::start(disk.clone(), start, old.now));
+    assert_eq!(disk.unlinks().len() - before, blank, "only what was never used goes");
+}
+
 #[test]
 fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
     let mut old = rig(SyncPolicy::Always);

@@ -28,7 +28,7 @@ use super::seal::Salt;
 use super::storage::{SegmentFile, Storage, StorageError};
 use super::tests::terms;
 use super::units::{JournalMillis, SegmentNumber};
-use super::writer::{Journal, JournalStart};
+use super::writer::{Journal, JournalStart, StartError};
 use crate::types::{BucketId, ByteCount, Millis, Moment, Now, SessionId, ShardCount, ShardId, UnixMillis};
 
 /// Sessions that a shard speaks of.
@@ -199,6 +199,11 @@ impl LiveShard {
 
     /// Starts over what a folder holds; only what is done from here on is known.
     pub fn over(replay: &Replay, policy: SyncPolicy, segment_kib: u64) -> Self {
+        Self::try_over(replay, policy, segment_kib).unwrap()
+    }
+
+    /// As [`LiveShard::over`], where it may be refused.
+    pub fn try_over(replay: &Replay, policy: SyncPolicy, segment_kib: u64) -> Result<Self, StartError> {
         let recovery = replay.recovery();
         let (ring, bell) = bounded(1);
         let mut salt = recovery.next_epoch().as_u32() as u8;
@@ -224,7 +229,7 @@ impl LiveShard {
         });
         let storage =
             ShortDisk { disk: replay.disk().clone(), segment_len: ByteCount::from_kib(segment_kib) };
-        let (journal, cores) = Journal::start(JournalStart { storage, log, wake, clock }).unwrap();
+        let (journal, cores) = Journal::start(JournalStart { storage, log, wake, clock })?;
         let mut shard = Self {
             journal,
             core: cores.into_iter().next().unwrap(),
@@ -238,7 +243,7 @@ impl LiveShard {
         };
         shard.log_bucket();
         assert!(shard.core.hand_over());
-        shard
+        Ok(shard)
     }
 
     /// One operation, and copies where they are asked for; returns once it is written.

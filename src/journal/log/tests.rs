@@ -168,6 +168,34 @@ fn a_record_longer_than_a_segment_gets_one_of_its_own_length() {
 }
 
 #[test]
+fn records_as_long_as_a_segment_leave_no_room_behind_that_nothing_lives_in() {
+    let disk = SimDisk::new(1, SEGMENT_LEN, 1 << 20);
+    let mut rig = rig_on(disk, SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(1));
+    let free = rig.disk.free_bytes();
+    // Each is a little more than half of a segment, so that each takes one.
+    for _ in 0..10 {
+        rig.write(&[SEGMENT_LEN as usize / 2]);
+        rig.run_jobs();
+    }
+    assert_eq!(rig.log.current_segment(), number(10));
+    let taken = free - rig.disk.free_bytes();
+    assert!(taken < 9 * SEGMENT_LEN * 6 / 10 + SEGMENT_LEN, "{taken} bytes");
+    assert!(rig.log.occupied().as_u64() < 9 * SEGMENT_LEN * 6 / 10 + SEGMENT_LEN);
+    assert_eq!(
+        (2..=10).flat_map(|segment| rig.sequences_in(segment)).collect::<Vec<_>>(),
+        (2..=10).collect::<Vec<_>>()
+    );
+    for segment in 2..=10 {
+        let previous = rig.header(segment).previous.unwrap();
+        assert!(previous.offset.as_u64() <= rig.disk.bytes(previous.segment).len() as u64);
+    }
+    let len = rig.disk.bytes(number(10)).len() as u64;
+    rig.fill_segment();
+    assert_eq!(rig.disk.bytes(number(10)).len() as u64, len, "what short records leave is not worth a call");
+}
+
+#[test]
 fn written_records_are_synced_within_a_second_and_at_once_when_asked() {
     let mut rig = rig(SyncPolicy::EverySecond);
     rig.sync_now();

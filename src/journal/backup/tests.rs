@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use super::super::live::{LiveShard, replay, sessions};
 use super::super::log::SyncPolicy;
+use super::super::small_disk::SmallDisk;
 use super::super::tests::Log;
+use super::super::verify::verify;
 use super::*;
+use crate::types::{ShardId, UnixMillis};
 
 /// The files of a folder, with what they hold and which inode they are.
 fn files(path: &Path) -> BTreeMap<String, (Vec<u8>, u64)> {
@@ -101,7 +104,7 @@ fn a_backup_is_for_its_owner_alone_and_restores_what_the_folder_does() {
         mode == 0o600 || name.starts_with("0000000") && mode == 0o644
     }));
     let (ours, theirs) = (replay(&data), replay(&dest));
-    assert_eq!(theirs.recovery().plan(crate::types::ShardId::FIRST).tally().live, 30);
+    assert_eq!(theirs.recovery().plan(ShardId::FIRST).tally().live, 30);
     assert_eq!(theirs.recovery().registry(), ours.recovery().registry());
     assert_eq!(theirs.recovery().end(), ours.recovery().end());
     assert_eq!((theirs.recovery().truncate(), theirs.recovery().unlink()), (None, &[][..]));
@@ -122,7 +125,7 @@ fn damage_is_kept_as_it_is_and_nothing_behind_it_is_lost() {
     let (ours, theirs) = (replay(&data), replay(&dest));
     assert_eq!(theirs.recovery().report(), ours.recovery().report());
     assert_eq!(theirs.recovery().report().damaged, 1);
-    assert_eq!(theirs.recovery().plan(crate::types::ShardId::FIRST).tally().live, 3);
+    assert_eq!(theirs.recovery().plan(ShardId::FIRST).tally().live, 3);
 }
 
 #[test]
@@ -158,7 +161,7 @@ fn a_server_over_a_backup_changes_nothing_of_the_origin_and_the_other_way_round(
 fn each_of_many_backups_holds_all_that_was_acknowledged_before_it_while_segments_come_and_go() {
     let rounds = std::env::var("SESHUN_BACKUPS").ok().and_then(|count| count.parse().ok()).unwrap_or(12);
     for (policy, segment_kib) in
-        [(SyncPolicy::EverySecond, 16), (SyncPolicy::EverySecond, 200), (SyncPolicy::Always, 32)]
+        [(SyncPolicy::EverySecond, 32), (SyncPolicy::EverySecond, 200), (SyncPolicy::Always, 32)]
     {
         let place = tempfile::tempdir().unwrap();
         let data = place.path().join("data");
@@ -298,5 +301,21 @@ fn a_destination_on_another_file_system_is_copied_to() {
         assert_eq!(copy[name].0, before[name].0);
         assert_eq!(fs::metadata(dest.join(name)).unwrap().mode() & 0o777, 0o600);
     }
-    assert_eq!(replay(&dest).recovery().plan(crate::types::ShardId::FIRST).tally().live, 30);
+    assert_eq!(replay(&dest).recovery().plan(ShardId::FIRST).tally().live, 30);
+}
+
+#[test]
+fn a_folder_on_a_read_only_mount_is_judged_and_backed_up() {
+    let Some(small) = SmallDisk::mount(2_048) else { return };
+    let data = small.path().join("data");
+    torn_log().save(&data);
+    small.forbid_writing();
+    assert!(fs::write(data.join("x"), "x").is_err());
+    let verification = verify(&data, UnixMillis::new(1_000));
+    assert!(verification.is_sound(), "{verification}");
+    let place = tempfile::tempdir().unwrap();
+    let made = backup(&data, &place.path().join("dest")).unwrap();
+    assert_eq!((made.linked, made.copied), (0, 3));
+    let copy = replay(&place.path().join("dest"));
+    assert_eq!(copy.recovery().plan(ShardId::FIRST).tally().live, 30);
 }

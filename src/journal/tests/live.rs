@@ -270,7 +270,7 @@ impl LiveShard {
         let segment = self.segment();
         if std::mem::replace(&mut self.segment, segment) != segment {
             // A real segment takes much longer to fill than to make and to remove.
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -46,6 +46,12 @@ impl SmallDisk {
         fs::remove_file(self.filler()).unwrap();
     }
 
+    /// From now on nothing can be written to it.
+    pub fn forbid_writing(&self) {
+        let status = Command::new("mount").args(["-o", "remount,ro"]).arg(self.place.path()).status();
+        assert!(status.unwrap().success());
+    }
+
     fn filler(&self) -> PathBuf {
         self.place.path().join("filler")
     }

@@ -1,17 +1,22 @@
 //! What the journal costs a core and a restart: encoding and sealing a session's record, and
-//! reading a log of a million sessions of 1 KiB back, on as many threads as there are CPUs.
+//! reading a log of a million sessions of 1 KiB back, on as many threads as there are CPUs,
+//! from memory and from files that the page cache holds.
 //!
 //! `cargo bench --bench journal`; with `-- --test` the log has 10,000 sessions.
 
+use std::fs;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use seshun::journal::{
-    Entry, JournalMillis, LogOffset, Origin, Position, Record, Recovery, Salt, SegmentHeader, SegmentNumber,
-    Sequence, SessionImage, Survey, Terms, encode, seal, survey,
+    Disk, Entry, Filing, JournalMillis, LogOffset, Origin, Position, Record, Recovery, Replay,
+    ReplayProgress, ReplayTerms, Salt, SegmentHeader, SegmentNumber, Sequence, SessionImage, Survey, Terms,
+    encode, seal, survey,
 };
 use seshun::types::{
     BootEpoch, BucketId, BucketName, Millis, SessionId, ShardCount, ShardId, Ttl, UnixMillis, Version,
@@ -115,14 +120,15 @@ fn survey_all(segments: &[Vec<u8>], shards: ShardCount) -> Vec<Survey> {
     })
 }
 
+const TERMS: Terms = Terms {
+    wall_now: UnixMillis::new(0),
+    session_ttl: Ttl::MAX,
+    downtime_max: Millis::from_secs(7 * 86_400),
+};
+
 /// Recovers the whole log; every blob is copied to its own allocation.
 fn recover(segments: &[Vec<u8>], shards: ShardCount) -> Vec<Vec<Box<[u8]>>> {
-    let terms = Terms {
-        wall_now: UnixMillis::new(0),
-        session_ttl: Ttl::MAX,
-        downtime_max: Millis::from_secs(7 * 86_400),
-    };
-    let recovery = Recovery::judge(survey_all(segments, shards), terms).expect("a good log");
+    let recovery = Recovery::judge(survey_all(segments, shards), TERMS).expect("a good log");
     let load = |shard: ShardId| {
         let plan = recovery.plan(shard);
         let mut blobs = Vec::new();
@@ -136,6 +142,42 @@ fn recover(segments: &[Vec<u8>], shards: ShardCount) -> Vec<Vec<Box<[u8]>>> {
     thread::scope(|scope| {
         let load = &load;
         let threads: Vec<_> = shards.shards().map(|shard| scope.spawn(move || load(shard))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+/// Writes the log into a journal's folder.
+fn save(segments: &[Vec<u8>], path: &Path) {
+    drop(Disk::open(path).expect("a folder of our own"));
+    for (bytes, index) in segments.iter().zip(1..) {
+        let number = SegmentNumber::new(index).expect("a few segments");
+        fs::write(path.join(number.file_name()), bytes).expect("a disk with room");
+    }
+}
+
+/// As `recover`, from a folder: one thread reads, and each shard copies its own.
+fn replay(path: &Path, shards: ShardCount) -> Vec<Vec<Box<[u8]>>> {
+    let owner_of = |id| owner_of(id, shards);
+    let filing = Filing { shards, owner_of: &owner_of };
+    let terms = ReplayTerms { filing, terms: TERMS, threads: usize::from(shards.get()) };
+    let replay = Replay::open(path, &terms, &ReplayProgress::new()).expect("a good log");
+    let feeds = replay.feed(usize::from(shards.get()), &Arc::default()).expect("a thread");
+    thread::scope(|scope| {
+        let recovery = replay.recovery();
+        let threads = shards.shards().zip(feeds).map(|(shard, feed)| {
+            scope.spawn(move || {
+                let plan = recovery.plan(shard);
+                let mut blobs = Vec::new();
+                for segment in feed {
+                    let segment = segment.expect("a good disk");
+                    for session in plan.load(segment.number(), segment.bytes()).expect("a good log") {
+                        blobs.push(Box::from(session.expect("a good record").image.blob));
+                    }
+                }
+                blobs
+            })
+        });
+        let threads: Vec<_> = threads.collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     })
 }
@@ -154,6 +196,20 @@ fn recovery(c: &mut Criterion) {
             || (),
             |()| {
                 let blobs = recover(&segments, shards);
+                assert_eq!(blobs.iter().map(Vec::len).sum::<usize>() as u64, sessions);
+                blobs
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's folder takes another");
+    save(&segments, folder.path());
+    drop(segments);
+    group.bench_function("replay a folder, 1 M × 1 KiB", |b| {
+        b.iter_batched(
+            || (),
+            |()| {
+                let blobs = replay(folder.path(), shards);
                 assert_eq!(blobs.iter().map(Vec::len).sum::<usize>() as u64, sessions);
                 blobs
             },

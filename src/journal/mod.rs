@@ -11,6 +11,7 @@
 //! ```
 
 mod aside;
+mod backup;
 mod buckets;
 mod disk;
 mod feed;
@@ -29,13 +30,16 @@ mod room;
 mod scan;
 mod seal;
 mod segment;
+mod snapshot;
 mod storage;
 mod survey;
 mod units;
+mod verify;
 mod wait;
 mod writer;
 
 pub use aside::{Aside, AsideError, AsideKind};
+pub use backup::{Backup, BackupError, backup};
 pub use buckets::{RestoredBucket, RestoredRegistry};
 pub use disk::{Disk, OpenError};
 pub use feed::{FedSegment, FeedError, SegmentFeed};
@@ -58,9 +62,13 @@ pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 pub use storage::{SegmentFile, Storage, StorageError};
 pub use survey::{Survey, survey};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
+pub use verify::{Verification, verify};
 pub use wait::{JournalClock, Wait};
 pub use writer::{Journal, JournalStart, NotSettled, StartError};
 
+#[cfg(test)]
+#[path = "tests/live.rs"]
+mod live;
 #[cfg(test)]
 #[path = "tests/sim.rs"]
 mod sim;
@@ -70,5 +78,8 @@ pub(crate) mod sim_disk;
 #[cfg(test)]
 #[path = "tests/sim_journal.rs"]
 pub(crate) mod sim_journal;
+#[cfg(test)]
+#[path = "tests/small_disk.rs"]
+mod small_disk;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::types::BootEpoch;
 pub const SEGMENT_HEADER_LEN: usize = 2 * COPY_SPAN;
 
 /// The format of headers and records that is written and read here.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 /// From one copy to the next: each lies in a disk block of its own.
 const COPY_SPAN: usize = 512;
 const COPY_LEN: usize = 52;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::handle::{CoreJournal, Shared};
-use super::log::{BACKLOG_MAX, Buffer, Job, JobResult, Log, LogStart, SyncPolicy};
+use super::log::{BACKLOG_MAX, Buffer, Job, JobResult, Log, LogStart, SyncPolicy, segment_len};
 use super::progress::{Condition, Level, Progress, Wake};
 use super::room::Room;
 use super::storage::{Storage, StorageError};
@@ -40,7 +40,13 @@ const _: () = assert!(
 /// The journal could not be started. The process ends before it listens.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The first segment or the reserve could not be made.
+    /// The disk is so full that not even what is needed no more makes room for a segment.
+    #[error(
+        "no space is left for the journal to start: it needs {0} for its next segment; free them on the disk \
+         of its folder and start again"
+    )]
+    NoSpace(ByteCount),
+    /// The first segment could not be made.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The system gives no threads.
@@ -89,10 +95,7 @@ impl Journal {
     {
         let JournalStart { storage, log, wake, clock, stopwatch, metrics } = start;
         let (policy, epoch, shards, live) = (log.policy, log.epoch, log.shards, log.live);
-        let mut log = Log::start(storage.clone(), log, clock())?;
-        while let Some(job) = log.poll_job(clock()) {
-            log.finish_job(job.run(&storage), clock());
-        }
+        let log = start_log(&storage, log, clock)?;
         let shared = Arc::new(Shared::new(Progress::new(shards, wake), Room::new(log.room()), live));
         let (lane_in, lane) = bounded(LANE_MAX);
         let (jobs, jobs_out) = bounded(JOBS_MAX);
@@ -145,6 +148,26 @@ impl Journal {
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
         if self.shared.is_settled() { Ok(()) } else { Err(NotSettled) }
     }
+}
+
+/// Starts the log and makes its reserve; says so where the disk has no room for that.
+fn start_log<S: Storage>(storage: &S, start: LogStart, clock: fn() -> Now) -> Result<Log<S>, StartError> {
+    let record_len_max = start.record_len_max;
+    let segment_len = ByteCount::new(segment_len(storage, record_len_max)?);
+    let mut log = match Log::start(storage.clone(), start, clock()) {
+        Err(StorageError::NoSpace) => return Err(StartError::NoSpace(segment_len)),
+        outcome => outcome?,
+    };
+    while let Some(job) = log.poll_job(clock()) {
+        log.finish_job(job.run(storage), clock());
+    }
+    if log.room().ordinary < record_len_max.as_u64() {
+        log::warn!(
+            "the journal's disk is nearly full: sessions are refused until there is room for segments of \
+             {segment_len}"
+        );
+    }
+    Ok(log)
 }
 
 /// The thread that syncs.

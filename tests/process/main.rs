@@ -10,6 +10,7 @@ mod admin;
 mod command_line;
 mod configuration;
 mod example_key;
+mod journal_tools;
 mod ports;
 mod shutdown;
 mod talking;

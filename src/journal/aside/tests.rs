@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::replay::{Filing, ReplayProgress, ReplayTerms};
+use super::super::small_disk::SmallDisk;
 use super::super::tests::{Log, terms};
 use super::*;
 use crate::types::{ShardCount, ShardId};
@@ -102,6 +103,29 @@ fn a_copy_that_was_cut_short_is_not_taken_for_one() {
     assert_eq!(kinds(&open(place.path())), [(1, AsideKind::Copied), (2, AsideKind::Copied)]);
     let names: Vec<String> = kept(place.path()).into_keys().collect();
     assert_eq!(names, ["00000001.log.6", "00000002.log.6"]);
+}
+
+#[test]
+fn a_disk_without_room_gives_a_damaged_segment_a_second_name() {
+    let Some(small) = SmallDisk::mount(2_048) else { return };
+    let data = small.path().join("data");
+    let log = damaged_log();
+    log.save(&data);
+    small.fill();
+    let aside = open(&data).keep_aside().unwrap();
+    assert_eq!(aside.iter().map(|aside| aside.kind).collect::<Vec<_>>(), [AsideKind::Linked; 2]);
+    assert!(aside[0].to_string().contains("no room for a copy"), "{}", aside[0]);
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&aside[0].path), inode(&data.join("00000001.log")));
+    assert_eq!(kinds(&open(&data)), [(1, AsideKind::Known), (2, AsideKind::Known)]);
+    // Room for a copy is not enough: the log needs some to start.
+    small.empty();
+    fs::remove_dir_all(data.join(DAMAGED_NAME)).unwrap();
+    fs::write(small.path().join("other"), vec![1; 1_500 * 1024]).unwrap();
+    assert_eq!(kinds(&open(&data)), [(1, AsideKind::Linked), (2, AsideKind::Linked)]);
+    fs::remove_file(small.path().join("other")).unwrap();
+    fs::remove_dir_all(data.join(DAMAGED_NAME)).unwrap();
+    assert_eq!(kinds(&open(&data)), [(1, AsideKind::Copied), (2, AsideKind::Copied)]);
 }
 
 #[test]

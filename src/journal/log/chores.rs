@@ -10,6 +10,8 @@ use super::*;
 
 /// How long a failed chore is left alone.
 const CHORE_PAUSE: Millis = Millis::from_secs(1);
+/// How long an unlink is left alone that a backup puts off. Trying costs one system call.
+const HELD_PAUSE: Millis = Millis::new(100);
 
 /// What a sync makes durable.
 #[derive(Clone, Debug)]
@@ -120,6 +122,7 @@ impl<S: Storage> Log<S> {
             JobResult::Prepared(Ok((number, len, file))) => {
                 let salt = (self.draw_salt)();
                 self.add_spare(Segment::new(number, file, len.as_u64(), salt));
+                self.spares_pause_until = now.moment;
             }
             JobResult::Prepared(Err(error)) => {
                 self.chore_failed(&error);
@@ -128,13 +131,15 @@ impl<S: Storage> Log<S> {
             JobResult::Unlinked(Ok(number)) => {
                 self.is_chore_running = false;
                 self.condemned.retain(|condemned| *condemned != number);
+                self.unlinks_pause_until = now.moment;
                 // There may be room for a spare now.
                 self.is_short = false;
-                self.spares_pause_until = now.moment;
+                self.spares_pause_until = now.moment.min(self.spares_pause_until);
             }
             JobResult::Unlinked(Err(error)) => {
                 self.chore_failed(&error);
-                self.unlinks_pause_until = now.moment.after(CHORE_PAUSE);
+                let pause = if matches!(error, StorageError::Held) { HELD_PAUSE } else { CHORE_PAUSE };
+                self.unlinks_pause_until = now.moment.after(pause);
             }
         }
         self.consider_cleaning(now);
@@ -211,7 +216,7 @@ impl<S: Storage> Log<S> {
         }
         let prepare = self.wants_spare().then_some((Chore::Prepare, self.spares_pause_until));
         let unlink = self.condemned.front().map(|number| (Chore::Unlink(*number), self.unlinks_pause_until));
-        // The first of two at the same moment.
+        // Whichever was done longer ago, so that neither is never done. The first of two else.
         [prepare, unlink].into_iter().flatten().min_by_key(|(_, due)| *due)
     }
 

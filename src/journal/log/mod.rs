@@ -32,6 +32,7 @@ pub use self::chores::{Covers, Job, JobResult};
 use self::cleaning::Cleaning;
 use self::parts::Part;
 use self::place::Segment;
+pub(super) use self::start::segment_len;
 
 /// When an answer may leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -182,9 +183,9 @@ pub struct Log<S: Storage> {
     last_sync_end: Moment,
     is_sync_running: bool,
     is_chore_running: bool,
-    /// Not before this moment is a spare tried again.
+    /// Not before this moment is a spare tried again; the moment of the last one, or later.
     spares_pause_until: Moment,
-    /// Not before this moment is an unlink tried again.
+    /// The same of unlinks.
     unlinks_pause_until: Moment,
     /// A sync has covered up to here, and the log does not say so yet.
     unmarked_sync: Option<Position>,

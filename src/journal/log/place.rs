@@ -16,6 +16,9 @@ use super::*;
 pub(super) const SEGMENT_OVERHEAD: u64 = SEGMENT_HEADER_LEN as u64 + MARKS_LEN_MAX;
 /// What the log's own marks may take of a segment before it is reckoned with again, in bytes.
 pub(super) const MARKS_LEN_MAX: u64 = 4096;
+/// A tail is given back if it is this part of its segment or more: short records leave less,
+/// and cost no system call.
+const TAIL_SHARE: u64 = 16;
 /// The most parts that one write takes.
 const GROUP_PARTS_MAX: usize = 512;
 
@@ -253,13 +256,27 @@ impl<S: Storage> Log<S> {
             }
             return Err(error);
         }
-        let last = std::mem::replace(&mut self.current, next);
+        let mut last = std::mem::replace(&mut self.current, next);
         debug_assert!(last.number < self.current.number);
+        self.cut_tail(&mut last);
         self.older.push_back(SegmentFile { number: last.number, len: ByteCount::new(last.len) });
         if !last.is_void {
             self.unsynced.push(last.file);
         }
         Ok(())
+    }
+
+    /// Gives back what is left of a segment that is followed by another one: records that are
+    /// nearly as long as a segment leave much of it, which would be kept, and cleaned for,
+    /// as if something lived there. Nothing was ever written there.
+    fn cut_tail(&self, last: &mut Segment<S::File>) {
+        let is_worth_it = last.rest() >= last.len / TAIL_SHARE;
+        if is_worth_it && !last.is_void {
+            let end = ByteCount::new(last.end);
+            if self.storage.truncate(&last.file, end).is_ok() {
+                last.len = last.end;
+            }
+        }
     }
 
     /// Writes the header of `segment`, after which its records may come.

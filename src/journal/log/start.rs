@@ -1,7 +1,9 @@
 //! The start: what recovery has left is made sure of, and a new segment follows it.
 //!
-//! Until that segment is synced and says what it follows, nothing is truncated and nothing
-//! that was ever written is removed: a start that is cut short is found again as it was.
+//! Until that segment is synced and says what it follows, nothing is truncated and nothing is
+//! removed that a recovery looks at: a start that is cut short is found again as it was. On a
+//! full disk that leaves two things to be given up: segments that were never used, and those
+//! below the oldest that is kept.
 
 use super::super::segment::SEGMENT_HEADER_LEN;
 use super::*;
@@ -10,15 +12,21 @@ impl<S: Storage> Log<S> {
     /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
     /// epoch is used up then, and what was not recovered will never be seen again.
     pub fn start(storage: S, start: LogStart, now: Now) -> Result<Self, StorageError> {
-        let segment_len =
-            storage.segment_len()?.as_u64().max(start.record_len_max.as_u64() + place::SEGMENT_OVERHEAD);
+        let segment_len = segment_len(&storage, start.record_len_max)?;
         let shards = usize::from(start.shards.get());
-        let condemned = unlink_blank(&storage, start.condemned);
+        let mut condemned = unlink_blank(&storage, start.condemned);
         for segment in &start.segments {
             storage.sync(&storage.open(segment.number)?)?;
         }
         let mut draw_salt = start.draw_salt;
-        let file = place::create_file(&storage, start.next, ByteCount::new(segment_len))?;
+        let len = ByteCount::new(segment_len);
+        let file = match place::create_file(&storage, start.next, len) {
+            Err(StorageError::NoSpace) => {
+                unlink_below(&storage, start.segments.first(), &mut condemned)?;
+                place::create_file(&storage, start.next, len)?
+            }
+            outcome => outcome?,
+        };
         let mut current = Segment::new(start.next, file, segment_len, draw_salt());
         current.begin(&storage, start.epoch, start.continues)?;
         let synced_at = current.position();
@@ -85,6 +93,28 @@ impl<S: Storage> Log<S> {
         }
         Ok(())
     }
+}
+
+/// How long segments are: as the file system would have it, and long enough for any record.
+pub(in super::super) fn segment_len<S: Storage>(
+    storage: &S,
+    record_len_max: ByteCount,
+) -> Result<u64, StorageError> {
+    Ok(storage.segment_len()?.as_u64().max(record_len_max.as_u64() + place::SEGMENT_OVERHEAD))
+}
+
+/// Removes at once what lies below the oldest segment that is kept: a checkpoint covers it, or
+/// the header of that segment steps over it, and both are synced by now. A recovery sees the
+/// same without it. Where nothing is kept there is nothing that says so.
+fn unlink_below<S: Storage>(
+    storage: &S,
+    oldest: Option<&SegmentFile>,
+    condemned: &mut VecDeque<SegmentNumber>,
+) -> Result<(), StorageError> {
+    let Some(oldest) = oldest else { return Ok(()) };
+    condemned.retain(|number| *number > oldest.number || storage.unlink(*number).is_err());
+    // Some file systems give the room back only with this.
+    storage.sync_directory()
 }
 
 /// Removes those segments at once that were never used, so that a disk they had filled takes a

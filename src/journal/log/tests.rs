@@ -169,6 +169,34 @@ fn a_record_longer_than_a_segment_gets_one_of_its_own_length() {
 }
 
 #[test]
+fn records_as_long_as_a_segment_leave_no_room_behind_that_nothing_lives_in() {
+    let disk = SimDisk::new(1, SEGMENT_LEN, 1 << 20);
+    let mut rig = rig_on(disk, SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(1));
+    let free = rig.disk.free_bytes();
+    // Each is a little more than half of a segment, so that each takes one.
+    for _ in 0..10 {
+        rig.write(&[SEGMENT_LEN as usize / 2]);
+        rig.run_jobs();
+    }
+    assert_eq!(rig.log.current_segment(), number(10));
+    let taken = free - rig.disk.free_bytes();
+    assert!(taken < 9 * SEGMENT_LEN * 6 / 10 + SEGMENT_LEN, "{taken} bytes");
+    assert!(rig.log.occupied().as_u64() < 9 * SEGMENT_LEN * 6 / 10 + SEGMENT_LEN);
+    assert_eq!(
+        (2..=10).flat_map(|segment| rig.sequences_in(segment)).collect::<Vec<_>>(),
+        (2..=10).collect::<Vec<_>>()
+    );
+    for segment in 2..=10 {
+        let previous = rig.header(segment).previous.unwrap();
+        assert!(previous.offset.as_u64() <= rig.disk.bytes(previous.segment).len() as u64);
+    }
+    let len = rig.disk.bytes(number(10)).len() as u64;
+    rig.fill_segment();
+    assert_eq!(rig.disk.bytes(number(10)).len() as u64, len, "what short records leave is not worth a call");
+}
+
+#[test]
 fn written_records_are_synced_within_a_second_and_at_once_when_asked() {
     let mut rig = rig(SyncPolicy::EverySecond);
     rig.sync_now();
@@ -497,7 +525,7 @@ fn what_a_backup_holds_goes_after_it_and_no_spare_waits_for_that() {
     rig.pass(SYNC_GAP.as_u64());
     rig.run_jobs();
     let retry = rig.log.next_deadline().unwrap().since(rig.now.moment);
-    assert!(retry > Millis::new(500), "it is left alone for a while: {retry:?}");
+    assert!(retry > Millis::new(50), "it is left alone for a while: {retry:?}");
     rig.log.set_live(ByteCount::from_mib(1));
     rig.fill_segment();
     rig.run_jobs();
@@ -514,6 +542,27 @@ fn what_a_backup_holds_goes_after_it_and_no_spare_waits_for_that() {
 }
 
 #[test]
+fn segments_go_although_spares_are_wanted_all_the_time() {
+    let mut rig = rig(SyncPolicy::Always);
+    let below = cut(&mut rig);
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    for _ in 0..6 {
+        // Segments are filled faster than anybody can prepare them.
+        (0..3).for_each(|_| rig.fill_segment());
+        rig.pass(SYNC_GAP.as_u64());
+        let job = rig.log.poll_job(rig.now).unwrap();
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+        let Some(job) = rig.log.poll_job(rig.now) else { continue };
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+    }
+    assert_eq!(rig.disk.unlinks(), [number(1)]);
+}
+
+#[test]
 fn an_orderly_end_leaves_nothing_unsynced() {
     let mut rig = rig(SyncPolicy::EverySecond);
     rig.write(&[100, 100]);
@@ -523,6 +572,70 @@ fn an_orderly_end_leaves_nothing_unsynced() {
     rig.run_jobs();
     assert!(rig.log.is_settled());
     assert_eq!(rig.synced(), 2);
+}
+
+/// A start over the disk of `old`, whose segments from 4 on are kept, up to `kept`.
+fn restart(old: &Rig, kept: u32) -> (SimDisk, LogStart) {
+    let files = old.disk.list().unwrap();
+    let next = files.last().unwrap().number.next().unwrap();
+    let (segments, condemned): (Vec<SegmentFile>, Vec<SegmentFile>) =
+        files.into_iter().partition(|file| (4..=kept).contains(&file.number.as_u32()));
+    let start = LogStart {
+        policy: SyncPolicy::Always,
+        shards: ShardCount::ONE,
+        continues: segments
+            .last()
+            .map(|last| Position { segment: last.number, offset: LogOffset::new(2_048) }),
+        segments,
+        condemned: condemned.iter().map(|file| file.number).collect(),
+        next,
+        epoch: BootEpoch::new(1).unwrap(),
+        journal_time: JournalMillis::new(900),
+        live: ByteCount::ZERO,
+        record_len_max: ByteCount::new(2_048),
+        draw_salt: Box::new(|| Salt::from_random([9; 16])),
+    };
+    (old.disk.after_kill(), start)
+}
+
+#[test]
+fn a_start_on_a_full_disk_gives_up_what_lies_below_the_log_and_nothing_else() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let spares: Vec<SegmentNumber> = old.log.spares.iter().map(|spare| spare.number).collect();
+    let (disk, start) = restart(&old, 5);
+    spares.iter().for_each(|spare| disk.unlink(*spare).unwrap());
+    disk.set_free_bytes(0);
+    let before = disk.unlinks().len();
+    let log = Log::start(disk.clone(), start, old.now).unwrap();
+    assert_eq!(disk.unlinks()[before..], [1, 2, 3].map(number), "6 was written behind the log's end");
+    assert_eq!(log.condemned.iter().map(|number| number.as_u32()).collect::<Vec<_>>(), [6, 7, 8]);
+}
+
+#[test]
+fn a_start_on_a_full_disk_with_nothing_to_give_up_is_refused_and_changes_nothing() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let (disk, mut start) = restart(&old, 6);
+    disk.list().unwrap().iter().filter(|file| !(4..=6).contains(&file.number.as_u32())).for_each(|file| {
+        disk.unlink(file.number).unwrap();
+    });
+    disk.set_free_bytes(0);
+    start.condemned.clear();
+    let files = disk.list().unwrap();
+    let refused = Log::start(disk.clone(), start, old.now).map(drop).unwrap_err();
+    assert!(matches!(refused, StorageError::NoSpace));
+    assert_eq!(disk.list().unwrap(), files);
+    // What no kept segment is above of may be all there is.
+    let (disk, start) = restart(&old, 3);
+    assert!(start.segments.is_empty());
+    let before = disk.unlinks().len();
+    let blank = old.log.spares.len();
+    disk.set_free_bytes(0);
+    drop(Log::start(disk.clone(), start, old.now));
+    assert_eq!(disk.unlinks().len() - before, blank, "only what was never used goes");
 }
 
 #[test]

@@ -221,7 +221,7 @@ impl Life {
         let epoch = start.epoch;
         let mut log = match Log::start(disk.clone(), start, now) {
             Ok(log) => log,
-            // No process starts on a full disk; this one has come to its end.
+            // No process starts on a disk that others have filled; this one has come to its end.
             Err(error) => return error.is_no_space().then_some(None).unwrap(),
         };
         // The bucket comes before its sessions, whoever they are of.
@@ -558,6 +558,11 @@ fn live_and_crash(seed: u64, crashes: u64) -> Tally {
         });
         let Some(mut life) = Life::start(disk.clone(), &past, shards.collect(), &mut random) else {
             tally.unstartable += 1;
+            for disk in [disk.after_kill(), disk.after_power_loss()] {
+                let left = recover(&disk, seed);
+                assert_eq!(left.sessions, past.sessions, "seed {seed}: a start that fails loses nothing");
+                recover_for_real(&disk, shard_count, &left, seed);
+            }
             break;
         };
         let unlinked_before = disk.unlinks().len();

@@ -4,17 +4,17 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::super::disk::Disk;
+use super::super::live::{LiveShard, clock, replay, sessions};
 use super::super::record::{Entry, decode};
 use super::super::room::{Need, NoRoom};
 use super::super::seal::Salt;
 use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
+use super::super::small_disk::SmallDisk;
 use super::super::storage::SegmentFile;
 use super::super::units::{JournalMillis, LogOffset, SegmentNumber, Sequence};
 use super::*;
-use crate::types::{BootEpoch, ByteCount, SessionId, ShardCount, ShardId, UnixMillis};
+use crate::types::{BootEpoch, ByteCount, SessionId, ShardCount, ShardId};
 
 /// A real folder whose syncs fail from a switch on.
 #[derive(Clone)]
@@ -78,14 +78,6 @@ impl Storage for Faulty {
     /// Short, so that a test passes through several.
     fn segment_len(&self) -> Result<ByteCount, StorageError> {
         Ok(ByteCount::from_kib(256))
-    }
-}
-
-fn clock() -> Now {
-    let millis = |time: rustix::time::Timespec| (time.tv_sec * 1_000 + time.tv_nsec / 1_000_000) as u64;
-    Now {
-        moment: Moment::from_millis(millis(clock_gettime(ClockId::Boottime))),
-        wall: UnixMillis::new(millis(clock_gettime(ClockId::Realtime))),
     }
 }
 
@@ -268,4 +260,61 @@ fn a_journal_that_is_dropped_tells_those_who_wait() {
     while core.progress().condition() != Condition::Poisoned {
         bell.recv_timeout(Duration::from_secs(20)).expect("the end wakes every core");
     }
+}
+
+/// A journal's folder on a small disk, with a history in it, which was left by a kill.
+fn killed_on(small: &SmallDisk) -> std::path::PathBuf {
+    let data = small.path().join("data");
+    let mut shard = LiveShard::start(&data, SyncPolicy::EverySecond, 64);
+    (0..200).for_each(|_| shard.turn());
+    drop(shard);
+    data
+}
+
+#[test]
+fn a_start_on_a_disk_that_is_full_to_the_last_block_gives_up_its_own_spares() {
+    let Some(small) = SmallDisk::mount(2_048) else { return };
+    let data = killed_on(&small);
+    small.fill();
+    let before = sessions(&replay(&data));
+    // The spares of the last start make the room for the first segment of this one.
+    let mut shard = LiveShard::over(&replay(&data), SyncPolicy::EverySecond, 64);
+    (0..20).for_each(|_| shard.turn());
+    shard.stop();
+    assert!(before.len() > 10 && sessions(&replay(&data)).len() > 10);
+}
+
+#[test]
+fn a_start_on_a_full_disk_with_nothing_to_give_up_is_refused_with_what_it_needs() {
+    let Some(small) = SmallDisk::mount(2_048) else { return };
+    let data = killed_on(&small);
+    let spares = replay(&data).recovery().unlink().to_vec();
+    spares.iter().for_each(|spare| std::fs::remove_file(data.join(spare.file_name())).unwrap());
+    small.fill();
+    let before = sessions(&replay(&data));
+    for _ in 0..2 {
+        let refused = LiveShard::try_over(&replay(&data), SyncPolicy::EverySecond, 64).map(drop).unwrap_err();
+        assert!(matches!(refused, StartError::NoSpace(_)), "{refused}");
+        let text = refused.to_string();
+        assert!(text.contains("it needs 65536 bytes") && text.contains("start again"), "{text}");
+    }
+    assert_eq!(sessions(&replay(&data)), before, "and nothing has changed");
+    small.empty();
+    LiveShard::over(&replay(&data), SyncPolicy::EverySecond, 64).stop();
+    assert_eq!(sessions(&replay(&data)), before);
+}
+
+#[test]
+fn a_disk_that_fills_up_is_cleaned_out_of_the_reserve_and_nothing_is_lost() {
+    let Some(small) = SmallDisk::mount(2_048) else { return };
+    let data = small.path().join("data");
+    let mut shard = LiveShard::start(&data, SyncPolicy::EverySecond, 64);
+    small.fill();
+    // Far more than there is room for at once: each copy is made of what cleaning gave back.
+    (0..1_000).for_each(|_| shard.turn());
+    assert!(shard.segment().as_u32() > 20, "{}", shard.segment());
+    small.empty();
+    (0..10).for_each(|_| shard.turn());
+    let history = shard.stop();
+    assert!(history.had(&sessions(&replay(&data)), 1_010, 1_010));
 }

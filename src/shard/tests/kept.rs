@@ -234,6 +234,22 @@ fn no_promised_deadline_is_lost_by_a_kill_and_none_grows_by_more_than_the_slack(
 }
 
 #[test]
+fn cleaning_adds_nothing_to_a_life_however_often_the_process_is_killed() {
+    let mut life = Life::new(SyncPolicy::EverySecond);
+    let promised = Life::deadline(&life.apply(1, create(b"a", Some(ttl(20)))).0);
+    life.settle();
+    for _ in 0..6 {
+        life = life.kill_and_start(1_000);
+        let cut = life.shard.journal().unwrap().progress().segment().next().unwrap();
+        assert_eq!(life.shard.copy_below(cut, at(life.millis)), Walked::Done);
+        life.settle();
+    }
+    assert_eq!(life.shard.keeper_counters().copies, 1);
+    let left = Life::deadline(&life.peek(1));
+    assert!((promised..=promised + 3_000).contains(&left), "{promised} {left}");
+}
+
+#[test]
 fn a_read_that_goes_past_what_the_log_has_waits_for_its_touch() {
     let mut life = Life::new(SyncPolicy::EverySecond);
     life.apply(1, create(b"a", Some(ttl(86_400))));

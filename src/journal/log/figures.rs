@@ -6,7 +6,7 @@ impl<S: Storage> Log<S> {
     /// What may be reserved.
     pub fn room(&self) -> RoomLimits {
         if self.health != Health::Good {
-            return RoomLimits::default();
+            return RoomLimits { is_disk_full: self.is_full(), ..RoomLimits::default() };
         }
         let spare = |segment: &Segment<S::File>| segment.len.saturating_sub(place::SEGMENT_OVERHEAD);
         let rest = self.current.rest().saturating_sub(place::MARKS_LEN_MAX);
@@ -20,6 +20,7 @@ impl<S: Storage> Log<S> {
             reserve: self.placed_bytes + rest + ordinary + reserve,
             backlog: self.synced_bytes + BACKLOG_MAX.as_u64(),
             copies: self.synced_bytes + BACKLOG_COPIES.as_u64(),
+            is_disk_full: self.is_short,
         }
     }
 

@@ -97,6 +97,8 @@ pub struct RoomLimits {
     pub backlog: u64,
     /// The same for copies, which must not crowd out what somebody waits for.
     pub copies: u64,
+    /// The disk has no more to give. Otherwise the next segment is on its way.
+    pub is_disk_full: bool,
 }
 
 /// The most that is kept in memory until it is synced.

@@ -1,7 +1,7 @@
 //! The log over a disk in memory: placing, syncing, cleaning and its answers to failures.
 
 use super::super::record::{SessionImage, decode};
-use super::super::room::{Need, Room};
+use super::super::room::{Need, NoRoom, Room};
 use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::super::sim_disk::SimDisk;
 use super::*;
@@ -353,6 +353,7 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
         written += 1;
     }
     assert!((20..=45).contains(&written), "three of five segments: {written}");
+    assert_eq!(room.take(Need::Ordinary, ByteCount::new(1_096)), Err(NoRoom::Disk));
     assert!(room.take(Need::Reserve, ByteCount::new(1_096)).is_ok(), "removals go on");
     assert!(!rig.log.is_full() && rig.written() == written);
     rig.disk.set_free_bytes(10 * SEGMENT_LEN);
@@ -360,6 +361,24 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
     rig.run_jobs();
     room.set(rig.log.room());
     assert!(room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok());
+}
+
+#[test]
+fn a_segment_that_is_not_ready_yet_is_no_full_disk() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    let room = Room::new(rig.log.room());
+    let record = ByteCount::new(1_096);
+    let refusal = loop {
+        if let Err(refusal) = room.take(Need::Ordinary, record) {
+            break refusal;
+        }
+        rig.write(&[1_000]);
+        room.set(rig.log.room());
+    };
+    assert_eq!(refusal, NoRoom::Backlog, "whoever tries again soon finds room");
+    rig.run_jobs();
+    room.set(rig.log.room());
+    assert_eq!(room.take(Need::Ordinary, record), Ok(()));
 }
 
 #[test]
@@ -398,7 +417,8 @@ fn what_a_full_disk_does_not_take_waits_in_order() {
     assert!(written < logged);
     rig.write(&[1_000]);
     rig.pass(1_000);
-    assert_eq!((rig.written(), rig.log.room()), (written, RoomLimits::default()));
+    let nothing = RoomLimits { is_disk_full: true, ..RoomLimits::default() };
+    assert_eq!((rig.written(), rig.log.room()), (written, nothing));
     rig.disk.set_free_bytes(10 * SEGMENT_LEN);
     rig.pass(1_000);
     rig.run_jobs();

@@ -104,17 +104,29 @@ impl<S: Storage> Log<S> {
         copies + 2 * self.segment_len
     }
 
-    /// The segment before which about a quarter of the log lies, and one segment at least.
+    /// The segment before which about a quarter of the log lies, and one segment at least; no
+    /// more where there might be no room for all that could live in it.
     fn choose_cut(&self) -> Option<SegmentNumber> {
-        let quarter = self.occupied().as_u64() / 4;
+        let (quarter, room) = (self.occupied().as_u64() / 4, self.room_to_copy());
         let mut before = 0;
         for (index, segment) in self.older.iter().enumerate() {
             before += segment.len.as_u64();
-            if before >= quarter {
-                return Some(self.older.get(index + 1).map_or(self.current.number, |next| next.number));
+            let Some(next) = self.older.get(index + 1) else { break };
+            if before >= quarter || before + next.len.as_u64() > room {
+                return Some(next.number);
             }
         }
         (!self.older.is_empty()).then_some(self.current.number)
+    }
+
+    /// What copies will find room for, whoever else writes meanwhile, in bytes. A cut that needs
+    /// more might never come to its end: what it has copied takes room, and gives none back.
+    fn room_to_copy(&self) -> u64 {
+        let room_of = |spare: &Segment<S::File>| spare.len.saturating_sub(place::SEGMENT_OVERHEAD);
+        let reserve = self.spares.iter().map(room_of).sum();
+        // Copies are as fast as what comes in beside them, so half of what is free is theirs.
+        let free = self.storage.free().map_or(0, |free| free.as_u64() / 2);
+        if self.is_short { reserve } else { reserve.max(free) }
     }
 
     fn condemn(&mut self, below: SegmentNumber) {

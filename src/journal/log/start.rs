@@ -1,10 +1,13 @@
 //! The start: what recovery has left is made sure of, and a new segment follows it.
 //!
-//! Until that segment is synced and says what it follows, nothing is truncated and nothing
-//! that was ever written is removed: a start that is cut short is found again as it was.
+//! Until that segment is synced and says what it follows, nothing that was ever written is
+//! truncated or removed: a start that is cut short is found again as it was.
 
 use super::super::segment::SEGMENT_HEADER_LEN;
 use super::*;
+
+/// What is read at once where nothing should be, in bytes.
+const BLANK_PIECE_LEN: usize = 64 * 1024;
 
 impl<S: Storage> Log<S> {
     /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
@@ -18,7 +21,7 @@ impl<S: Storage> Log<S> {
             storage.sync(&storage.open(segment.number)?)?;
         }
         let mut draw_salt = start.draw_salt;
-        let file = place::create_file(&storage, start.next, ByteCount::new(segment_len))?;
+        let file = make_first(&storage, (start.next, ByteCount::new(segment_len)), start.continues)?;
         let mut current = Segment::new(start.next, file, segment_len, draw_salt());
         current.begin(&storage, start.epoch, start.continues)?;
         let synced_at = current.position();
@@ -85,6 +88,38 @@ impl<S: Storage> Log<S> {
         }
         Ok(())
     }
+}
+
+/// Makes the first new segment. On a full disk it takes what the last process had preallocated
+/// behind the log's end and never come to write: nothing that was ever written is cut off yet.
+fn make_first<S: Storage>(
+    storage: &S,
+    (number, len): (SegmentNumber, ByteCount),
+    end: Option<Position>,
+) -> Result<S::File, StorageError> {
+    match place::create_file(storage, number, len) {
+        Err(error) if error.is_no_space() && end.is_some_and(|end| cut_blank_end(storage, end)) => {
+            place::create_file(storage, number, len)
+        }
+        made => made,
+    }
+}
+
+/// Cuts a segment off at `end` if there are only zeros behind it. Whether there was anything to
+/// be cut off.
+fn cut_blank_end<S: Storage>(storage: &S, end: Position) -> bool {
+    let Ok(file) = storage.open(end.segment) else { return false };
+    let mut piece = vec![0; BLANK_PIECE_LEN];
+    let mut at = end.offset.as_u64();
+    loop {
+        match storage.read_at(&file, at, &mut piece) {
+            Ok(0) => break,
+            Ok(count) if piece[..count].iter().all(|byte| *byte == 0) => at += count as u64,
+            _ => return false,
+        }
+    }
+    let is_longer = at > end.offset.as_u64();
+    is_longer && storage.truncate(&file, ByteCount::new(end.offset.as_u64())).is_ok()
 }
 
 /// Removes those segments at once that were never used, so that a disk they had filled takes a

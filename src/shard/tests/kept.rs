@@ -128,6 +128,18 @@ impl Life {
         self.journal.settle(now_at(self.millis));
     }
 
+    /// Logs again a piece of what the log asks for, as a core does in each turn.
+    fn clean(&mut self) {
+        self.shard.journal().unwrap().set_live(self.shard.live_bytes());
+        self.pass(1_000);
+        self.journal.advance(now_at(self.millis));
+        let Some(cut) = self.shard.journal().unwrap().progress().cut() else { return };
+        if self.shard.copy_below(cut, at(self.millis)) == Walked::Done {
+            self.log_bucket();
+            self.shard.journal_mut().unwrap().report_copied(cut);
+        }
+    }
+
     fn missing(&self, wait: Wait) -> Wait {
         self.shard.journal().unwrap().missing(wait)
     }
@@ -376,6 +388,53 @@ fn without_room_on_the_disk_nothing_grows_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_process_that_is_killed_again_and_again_on_a_full_disk_starts_each_time() {
+    let disk = SimDisk::new(7, SEGMENT_LEN, 8 * SEGMENT_LEN);
+    let mut life = Life::on(disk, SyncPolicy::EverySecond);
+    let mut made = 0;
+    while matches!(life.apply(made, create(&[7; 4_000], None)).0, Seen::Created(_)) {
+        life.settle();
+        made += 1;
+    }
+    for start in 0..12 {
+        life = life.kill_and_start(0);
+        assert_eq!(life.delete(start).0, Seen::Deleted, "there is room to delete");
+        life.settle();
+    }
+    for number in 12..made {
+        assert!(matches!(life.peek(number), Seen::Found(_)), "{number}");
+    }
+}
+
+#[test]
+fn a_full_disk_whose_oldest_segments_all_live_is_cleaned_within_its_reserve() {
+    let disk = SimDisk::new(7, SEGMENT_LEN, 16 * SEGMENT_LEN);
+    let mut life = Life::on(disk, SyncPolicy::EverySecond);
+    let data = [7; 4_000];
+    let mut made = 0;
+    while matches!(life.apply(made, create(&data, None)).0, Seen::Created(_)) {
+        life.settle();
+        made += 1;
+    }
+    // What lay in the newest segments goes: a quarter of the log, from the oldest on, is more
+    // than the reserve holds.
+    for number in made / 3..made {
+        assert_eq!(life.delete(number).0, Seen::Deleted, "{number} of {made}");
+        life.settle();
+    }
+    for _ in 0..200 {
+        life.clean();
+        life.settle();
+    }
+    assert!(life.journal.log.cleanings() > 0);
+    assert!(matches!(life.apply(250, create(&data, None)).0, Seen::Created(_)));
+    let mut life = life.kill_and_start(0);
+    for number in 0..made / 3 {
+        assert!(matches!(life.peek(number), Seen::Found(_)), "{number}");
+    }
+}
+
+#[test]
 fn where_nothing_can_be_kept_any_more_reads_go_on_as_far_as_the_log_reaches() {
     let mut life = Life::new(SyncPolicy::EverySecond);
     life.apply(1, create(b"a", Some(ttl(600))));
@@ -417,16 +476,8 @@ fn what_lives_in_old_segments_is_logged_again_a_piece_at_a_time_and_they_can_go(
     let expected: Vec<_> = (0..200).map(|number| life.peek(number)).collect();
     let mut pieces = 0;
     for _ in 0..1_000 {
-        life.shard.journal().unwrap().set_live(life.shard.live_bytes());
-        life.pass(1_000);
-        life.journal.advance(now_at(life.millis));
-        if let Some(cut) = life.shard.journal().unwrap().progress().cut() {
-            pieces += 1;
-            if life.shard.copy_below(cut, at(life.millis)) == Walked::Done {
-                life.log_bucket();
-                life.shard.journal_mut().unwrap().report_copied(cut);
-            }
-        }
+        life.clean();
+        pieces += u64::from(life.shard.journal().unwrap().progress().cut().is_some());
         life.settle();
     }
     assert!(pieces > 1 && life.journal.log.cleanings() > 1, "{pieces}");

@@ -105,9 +105,15 @@ impl<S: Storage> Log<S> {
     }
 
     /// The segment before which about a quarter of the log lies, and one segment at least; no
-    /// more where there might be no room for all that could live in it.
+    /// more where there might be no room for all that could live in it. None while the reserve
+    /// does not hold even one segment's copies and more is about to come.
     fn choose_cut(&self) -> Option<SegmentNumber> {
         let (quarter, room) = (self.occupied().as_u64() / 4, self.room_to_copy());
+        let is_tight = self.older.front().is_some_and(|first| first.len.as_u64() > room);
+        let is_growing = !self.is_short || !self.condemned.is_empty();
+        if is_tight && is_growing {
+            return None;
+        }
         let mut before = 0;
         for (index, segment) in self.older.iter().enumerate() {
             before += segment.len.as_u64();
@@ -123,10 +129,12 @@ impl<S: Storage> Log<S> {
     /// more might never come to its end: what it has copied takes room, and gives none back.
     fn room_to_copy(&self) -> u64 {
         let room_of = |spare: &Segment<S::File>| spare.len.saturating_sub(place::SEGMENT_OVERHEAD);
-        let reserve = self.spares.iter().map(room_of).sum();
-        // Copies are as fast as what comes in beside them, so half of what is free is theirs.
-        let free = self.storage.free().map_or(0, |free| free.as_u64() / 2);
-        if self.is_short { reserve } else { reserve.max(free) }
+        let reserve: u64 = self.spares.iter().rev().take(RESERVE_SEGMENTS).map(room_of).sum();
+        let others: u64 = self.spares.iter().rev().skip(RESERVE_SEGMENTS).map(room_of).sum();
+        let free = self.storage.free().ok().filter(|_| !self.is_short).map_or(0, ByteCount::as_u64);
+        // Copies are as fast as what comes in beside them: half of what both may use is theirs.
+        let shared = (self.current.rest() + others + free) / 2;
+        (reserve + shared).saturating_sub(self.room_for_removals())
     }
 
     fn condemn(&mut self, below: SegmentNumber) {

@@ -6,8 +6,12 @@
 use super::super::segment::SEGMENT_HEADER_LEN;
 use super::*;
 
+/// The shortest first segment, in bytes: the log's own marks and a few removals.
+const FIRST_LEN_MIN: u64 = 8 * 1024;
 /// What is read at once where nothing should be, in bytes.
 const BLANK_PIECE_LEN: usize = 64 * 1024;
+
+const _: () = assert!(FIRST_LEN_MIN > place::SEGMENT_OVERHEAD, "the marks of a start find room");
 
 impl<S: Storage> Log<S> {
     /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
@@ -21,8 +25,8 @@ impl<S: Storage> Log<S> {
             storage.sync(&storage.open(segment.number)?)?;
         }
         let mut draw_salt = start.draw_salt;
-        let file = make_first(&storage, (start.next, ByteCount::new(segment_len)), start.continues)?;
-        let mut current = Segment::new(start.next, file, segment_len, draw_salt());
+        let (file, len) = make_first(&storage, start.next, segment_len, start.continues)?;
+        let mut current = Segment::new(start.next, file, len, draw_salt());
         current.begin(&storage, start.epoch, start.continues)?;
         let synced_at = current.position();
         let mut log = Self {
@@ -90,18 +94,27 @@ impl<S: Storage> Log<S> {
     }
 }
 
-/// Makes the first new segment. On a full disk it takes what the last process had preallocated
-/// behind the log's end and never come to write: nothing that was ever written is cut off yet.
+/// Makes the first new segment, and says how long it is. On a full disk it takes what the last
+/// process had preallocated behind the log's end and never come to write, for nothing that was
+/// ever written is cut off yet; and it is shorter if need be, so that a log can be cleaned whose
+/// last process was killed in cleaning.
 fn make_first<S: Storage>(
     storage: &S,
-    (number, len): (SegmentNumber, ByteCount),
+    number: SegmentNumber,
+    segment_len: u64,
     end: Option<Position>,
-) -> Result<S::File, StorageError> {
-    match place::create_file(storage, number, len) {
-        Err(error) if error.is_no_space() && end.is_some_and(|end| cut_blank_end(storage, end)) => {
-            place::create_file(storage, number, len)
+) -> Result<(S::File, u64), StorageError> {
+    let mut len = segment_len;
+    let mut may_cut = true;
+    loop {
+        match place::create_file(storage, number, ByteCount::new(len)) {
+            Ok(file) => return Ok((file, len)),
+            Err(error) if !error.is_no_space() => return Err(error),
+            Err(_) if may_cut && end.is_some_and(|end| cut_blank_end(storage, end)) => {}
+            Err(error) if len / 2 < FIRST_LEN_MIN => return Err(error),
+            Err(_) => len /= 2,
         }
-        made => made,
+        may_cut = false;
     }
 }
 

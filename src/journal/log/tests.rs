@@ -558,3 +558,20 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
     blank.push(number(1));
     assert_eq!(rig.disk.unlinks(), blank);
 }
+
+#[test]
+fn a_start_on_a_disk_with_little_room_begins_with_a_shorter_segment() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, SEGMENT_LEN - 1), SyncPolicy::EverySecond);
+    assert_eq!(rig.disk.bytes(number(1)).len() as u64, SEGMENT_LEN / 2);
+    let room = Room::new(rig.log.room());
+    assert_eq!(room.take(Need::Ordinary, ByteCount::new(96)), Err(NoRoom::Disk));
+    assert_eq!(room.take(Need::Reserve, ByteCount::new(96)), Ok(()), "removals go on");
+    rig.disk.set_free_bytes(10 * SEGMENT_LEN);
+    rig.pass(2_000);
+    rig.run_jobs();
+    room.set(rig.log.room());
+    assert_eq!(room.take(Need::Ordinary, ByteCount::new(1_096)), Ok(()));
+    rig.fill_segment();
+    let next = rig.log.current_segment();
+    assert_eq!(rig.disk.bytes(next).len() as u64, SEGMENT_LEN, "the next one is as long as ever");
+}

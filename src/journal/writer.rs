@@ -120,6 +120,7 @@ impl Journal {
             stops,
             stop_by: None,
         };
+        writing.publish();
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Threads)
         };

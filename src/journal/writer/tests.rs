@@ -95,6 +95,7 @@ struct Rig {
     storage: Faulty,
     journal: Journal,
     cores: Vec<(CoreJournal, Receiver<()>)>,
+    metrics: Arc<JournalMetrics>,
 }
 
 fn rig(policy: SyncPolicy, shards: u16) -> Rig {
@@ -112,7 +113,7 @@ fn rig(policy: SyncPolicy, shards: u16) -> Rig {
         continues: None,
         epoch: BootEpoch::new(3).unwrap(),
         journal_time: JournalMillis::new(0),
-        live: ByteCount::ZERO,
+        live: ByteCount::from_kib(1),
         record_len_max: ByteCount::from_kib(4),
         draw_salt: Box::new(move || {
             salt += 1;
@@ -123,16 +124,17 @@ fn rig(policy: SyncPolicy, shards: u16) -> Rig {
         // A bell that rings already is enough.
         let _ = rings[shard.index()].try_send(());
     });
+    let metrics = Arc::<JournalMetrics>::default();
     let start = JournalStart {
         storage: storage.clone(),
         log,
         wake,
         clock,
         stopwatch: Duration::default,
-        metrics: Arc::default(),
+        metrics: Arc::clone(&metrics),
     };
     let (journal, cores) = Journal::start(start).unwrap();
-    Rig { _folder: folder, storage, journal, cores: cores.into_iter().zip(bells).collect() }
+    Rig { _folder: folder, storage, journal, cores: cores.into_iter().zip(bells).collect(), metrics }
 }
 
 fn touch(random: u64) -> Entry<'static> {
@@ -178,7 +180,7 @@ fn count_records(storage: &Faulty, shards: usize) -> Vec<u64> {
 fn every_core_is_woken_for_what_it_waits_for_and_nothing_is_missing() {
     const TURNS: u64 = 2_000;
     for policy in [SyncPolicy::EverySecond, SyncPolicy::Always] {
-        let Rig { _folder, storage, journal, cores } = rig(policy, 3);
+        let Rig { _folder, storage, journal, cores, .. } = rig(policy, 3);
         let last: Vec<CoreJournal> = thread::scope(|scope| {
             let turns = cores.into_iter().enumerate().map(|(index, (mut core, bell))| {
                 scope.spawn(move || {
@@ -203,6 +205,14 @@ fn every_core_is_woken_for_what_it_waits_for_and_nothing_is_missing() {
 }
 
 #[test]
+fn what_lies_on_the_disk_is_shown_before_anything_happens() {
+    let rig = rig(SyncPolicy::EverySecond, 2);
+    assert_eq!(rig.metrics.read(JournalFigure::Segments), 1);
+    assert!(rig.metrics.read(JournalFigure::SegmentBytes) > 0);
+    assert_eq!(rig.metrics.read(JournalFigure::LiveBytes), 1024);
+}
+
+#[test]
 fn a_removal_is_synced_without_waiting_for_the_second() {
     let mut rig = rig(SyncPolicy::EverySecond, 2);
     let (mut core, bell) = rig.cores.remove(0);
@@ -224,7 +234,7 @@ fn a_shutdown_syncs_what_nobody_waited_for() {
         core.log(touch(turn));
     }
     assert!(core.hand_over());
-    let Rig { _folder, storage, journal, cores } = rig;
+    let Rig { _folder, storage, journal, cores, .. } = rig;
     journal.shut_down(Millis::from_secs(20)).unwrap();
     assert_eq!(cores[0].0.reached(ShardId::FIRST, Level::Synced), Sequence::new(1_000));
     assert_eq!(count_records(&storage, 1), [1_000]);

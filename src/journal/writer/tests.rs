@@ -251,6 +251,7 @@ fn a_disk_that_syncs_no_more_poisons_wakes_all_and_acknowledges_nothing() {
         while rig.journal.progress().condition() != Condition::Poisoned {
             bell.recv_timeout(Duration::from_secs(20)).expect("poison wakes every core");
         }
+        assert!(rig.metrics.has_failed(), "whoever sees it can also read it");
         rig.cores[0].1.recv_timeout(Duration::from_secs(20)).expect("the other one too");
         assert_eq!(core.reached(ShardId::FIRST, Level::Synced), Sequence::NONE, "{policy:?}");
         assert_eq!(core.reserve(Need::Reserve, ByteCount::new(1)), Err(NoRoom::Failed));
@@ -278,4 +279,5 @@ fn a_journal_that_is_dropped_tells_those_who_wait() {
     while core.progress().condition() != Condition::Poisoned {
         bell.recv_timeout(Duration::from_secs(20)).expect("the end wakes every core");
     }
+    assert!(rig.metrics.has_failed());
 }

@@ -2,6 +2,7 @@
 //! the act; and that a refusal leaves everything as it was.
 
 mod kept;
+mod life;
 
 use std::borrow::Cow;
 use std::sync::Arc;

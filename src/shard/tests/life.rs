@@ -11,6 +11,10 @@ pub(super) const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 pub(super) const LONG_TTL: u64 = 30 * DAY_MILLIS;
 /// What an hour of slack is.
 pub(super) const SLACK: u64 = 60 * 60 * 1000;
+/// What the wall clock shows at 0 of the monotonic one, unless somebody sets it.
+pub(super) const WALL_MILLIS: u64 = 1_700_000_000_000;
+/// How long the process is believed to have been down at most.
+pub(super) const DOWNTIME_MAX: u64 = 7 * DAY_MILLIS;
 pub(super) const NONE: Conditions = Conditions { if_match: None, if_none_match: None };
 pub(super) const SEGMENT_LEN: u64 = 64 * 1024;
 
@@ -19,8 +23,11 @@ pub(super) struct Life {
     pub(super) disk: SimDisk,
     pub(super) journal: SimJournal,
     pub(super) shard: Shard,
-    /// Milliseconds, on both clocks and in journal time from the first start on.
+    /// Milliseconds on the monotonic clock, and in journal time from the first start on where
+    /// nobody sets the wall clock.
     pub(super) millis: u64,
+    /// What the wall clock shows at 0 of the other one, in milliseconds since 1970.
+    pub(super) wall_millis: u64,
     pub(super) policy: SyncPolicy,
 }
 
@@ -31,7 +38,7 @@ impl Life {
 
     /// A first start on this disk, with bucket `CART`.
     pub(super) fn on(disk: SimDisk, policy: SyncPolicy) -> Self {
-        let mut life = Self::start(disk, 1_000_000, policy);
+        let mut life = Self::start(disk, 1_000_000, WALL_MILLIS, policy);
         life.log_bucket();
         life.settle();
         life
@@ -43,11 +50,11 @@ impl Life {
         self.shard.log(Need::Reserve, Entry::Bucket { bucket: CART, name }).unwrap();
     }
 
-    pub(super) fn start(disk: SimDisk, millis: u64, policy: SyncPolicy) -> Self {
+    pub(super) fn start(disk: SimDisk, millis: u64, wall_millis: u64, policy: SyncPolicy) -> Self {
         let shards = ShardCount::ONE;
-        let now = now_at(millis);
+        let now = now_at(millis, wall_millis);
         let session_ttl = ttl(LONG_TTL / 1000);
-        let terms = Terms { wall_now: now.wall, session_ttl, downtime_max: Millis::from_secs(7 * 86_400) };
+        let terms = Terms { wall_now: now.wall, session_ttl, downtime_max: Millis::new(DOWNTIME_MAX) };
         let recovery = recovery_of(&disk, shards, terms, |_| ShardId::FIRST);
         let clock = JournalClock::new(recovery.boot_time(), now.moment);
         let settings = Settings { ttl: session_ttl, epoch: recovery.next_epoch() };
@@ -71,17 +78,26 @@ impl Life {
         let (mut journal, mut cores) = SimJournal::start(&disk, &recovery, terms, now).unwrap();
         journal.settle(now);
         shard.keep_in(cores.remove(0), clock, session_ttl);
-        Self { disk, journal, shard, millis, policy }
+        Self { disk, journal, shard, millis, wall_millis, policy }
     }
 
     /// The process is killed, and starts again after so long.
     pub(super) fn kill_and_start(self, down_millis: u64) -> Self {
-        Self::start(self.disk.after_kill(), self.millis + down_millis, self.policy)
+        Self::start(self.disk.after_kill(), self.millis + down_millis, self.wall_millis, self.policy)
     }
 
     /// The power goes, and comes again after so long.
     pub(super) fn lose_power_and_start(self, down_millis: u64) -> Self {
-        Self::start(self.disk.after_power_loss(), self.millis + down_millis, self.policy)
+        Self::start(self.disk.after_power_loss(), self.millis + down_millis, self.wall_millis, self.policy)
+    }
+
+    /// The process is killed, and somebody sets the wall clock before it starts again at once.
+    pub(super) fn kill_and_set_clock(self, wall_millis: u64) -> Self {
+        Self::start(self.disk.after_kill(), self.millis, wall_millis, self.policy)
+    }
+
+    pub(super) fn now(&self) -> Now {
+        now_at(self.millis, self.wall_millis)
     }
 
     pub(super) fn apply(&mut self, number: u8, action: Action<'_>) -> (Seen, Wait) {
@@ -117,20 +133,20 @@ impl Life {
     /// The turn ends, and what was handed over is written but not synced.
     pub(super) fn write(&mut self) {
         assert!(self.shard.journal_mut().unwrap().hand_over());
-        self.journal.write(usize::MAX, now_at(self.millis));
+        self.journal.write(usize::MAX, self.now());
     }
 
     /// The turn ends, and everything is synced.
     pub(super) fn settle(&mut self) {
         assert!(self.shard.journal_mut().unwrap().hand_over());
-        self.journal.settle(now_at(self.millis));
+        self.journal.settle(self.now());
     }
 
     /// Logs again a piece of what the log asks for, as a core does in each turn.
     pub(super) fn clean(&mut self) {
         self.shard.journal().unwrap().set_live(self.shard.live_bytes());
         self.pass(1_000);
-        self.journal.advance(now_at(self.millis));
+        self.journal.advance(self.now());
         let Some(cut) = self.shard.journal().unwrap().progress().cut() else { return };
         if self.shard.copy_below(cut, at(self.millis)) == Walked::Done {
             self.log_bucket();
@@ -147,6 +163,6 @@ impl Life {
     }
 }
 
-pub(super) fn now_at(millis: u64) -> Now {
-    Now { moment: at(millis), wall: UnixMillis::new(1_700_000_000_000 + millis) }
+fn now_at(millis: u64, wall_millis: u64) -> Now {
+    Now { moment: at(millis), wall: UnixMillis::new(wall_millis + millis) }
 }

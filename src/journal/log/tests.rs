@@ -314,6 +314,19 @@ fn what_a_full_disk_did_not_take_after_a_failed_sync_is_not_synced_by_the_next()
 }
 
 #[test]
+fn a_spare_that_cannot_be_made_sure_of_leaves_no_file_behind() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[1_000; 9]);
+    let files = rig.disk.list().unwrap();
+    rig.disk.fail_sync_after(0);
+    rig.run_jobs();
+    assert_eq!(rig.disk.list().unwrap(), files);
+    rig.pass(1_000);
+    rig.run_jobs();
+    assert_eq!(rig.disk.list().unwrap().len(), files.len() + 1);
+}
+
+#[test]
 fn a_sync_that_fails_again_poisons() {
     let mut rig = rig(SyncPolicy::Always);
     rig.write(&[100]);

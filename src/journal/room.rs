@@ -5,7 +5,7 @@
 //! what was applied always finds its place, and a refusal leaves everything as it was.
 //! Nobody waits here.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::log::RoomLimits;
 use crate::types::ByteCount;
@@ -27,7 +27,8 @@ pub enum Need {
 pub enum NoRoom {
     /// The disk has none. It is made by cleaning, or by whoever frees the disk.
     Disk,
-    /// Too much waits to become durable: in a moment there is room again.
+    /// Too much waits to become durable, or the next segment is not ready yet: in a moment there
+    /// is room again.
     Backlog,
     /// Nothing becomes durable any more, for ever.
     Failed,
@@ -50,6 +51,7 @@ struct Limits {
     reserve: AtomicU64,
     backlog: AtomicU64,
     copies: AtomicU64,
+    is_disk_full: AtomicBool,
 }
 
 impl Room {
@@ -69,6 +71,7 @@ impl Room {
         self.limits.reserve.store(limits.reserve, Ordering::Relaxed);
         self.limits.backlog.store(limits.backlog, Ordering::Relaxed);
         self.limits.copies.store(limits.copies, Ordering::Relaxed);
+        self.limits.is_disk_full.store(limits.is_disk_full, Ordering::Relaxed);
     }
 
     /// Reserves room for `bytes` of records, or changes nothing.
@@ -83,7 +86,8 @@ impl Room {
         };
         let limit = disk.min(backlog);
         let grant = |granted: u64| granted.checked_add(bytes.as_u64()).filter(|sum| *sum <= limit);
-        let refusal = if disk <= backlog { NoRoom::Disk } else { NoRoom::Backlog };
+        let is_disk_full = disk <= backlog && self.limits.is_disk_full.load(Ordering::Relaxed);
+        let refusal = if is_disk_full { NoRoom::Disk } else { NoRoom::Backlog };
         self.granted_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grant)
             .map(drop)
@@ -109,7 +113,7 @@ mod tests {
     use super::*;
 
     fn room(ordinary: u64, reserve: u64, backlog: u64) -> Room {
-        Room::new(RoomLimits { ordinary, reserve, backlog, copies: backlog / 2 })
+        Room::new(RoomLimits { ordinary, reserve, backlog, copies: backlog / 2, is_disk_full: true })
     }
 
     fn bytes(bytes: u64) -> ByteCount {
@@ -135,10 +139,14 @@ mod tests {
         room.take(Need::Ordinary, bytes(100)).unwrap();
         room.give_back(bytes(40));
         room.take(Need::Ordinary, bytes(40)).unwrap();
-        room.set(RoomLimits { ordinary: 130, reserve: 130, backlog: 130, copies: 130 });
+        let limits = RoomLimits { ordinary: 130, reserve: 130, backlog: 130, ..RoomLimits::default() };
+        room.set(limits);
         room.take(Need::Ordinary, bytes(30)).unwrap();
+        assert_eq!(room.take(Need::Ordinary, bytes(1)), Err(NoRoom::Backlog), "a segment is being made");
+        room.set(RoomLimits { is_disk_full: true, ..limits });
+        assert_eq!(room.take(Need::Ordinary, bytes(1)), Err(NoRoom::Disk));
         room.set(RoomLimits::default());
-        assert_eq!(room.take(Need::Reserve, bytes(1)), Err(NoRoom::Disk), "a poisoned log takes nothing");
+        assert!(room.take(Need::Reserve, bytes(1)).is_err(), "a poisoned log takes nothing");
     }
 
     #[test]

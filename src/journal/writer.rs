@@ -123,6 +123,7 @@ impl Journal {
             stops,
             stop_by: None,
         };
+        writing.publish();
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Threads)
         };
@@ -278,20 +279,21 @@ impl<S: Storage> Writer<S> {
     }
 
     fn publish(&self) {
-        self.show();
+        let condition = match (self.log.is_poisoned(), self.log.is_full()) {
+            (true, _) => Condition::Poisoned,
+            (_, true) => Condition::Full,
+            _ => Condition::Good,
+        };
+        self.show(condition);
         let progress = &self.shared.progress;
         self.shared.room.set(self.log.room());
         progress.publish_segment(self.log.current_segment());
         progress.publish(Level::Written, self.log.written());
         progress.publish_cut(self.log.cut());
-        progress.publish_condition(match (self.log.is_poisoned(), self.log.is_full()) {
-            (true, _) => Condition::Poisoned,
-            (_, true) => Condition::Full,
-            _ => Condition::Good,
-        });
+        progress.publish_condition(condition);
     }
 
-    fn show(&self) {
+    fn show(&self, condition: Condition) {
         let metrics = &self.metrics;
         let now = (self.clock)().moment;
         metrics.show(JournalFigure::BacklogBytes, self.log.backlog().as_u64());
@@ -300,7 +302,7 @@ impl<S: Storage> Writer<S> {
         metrics.show(JournalFigure::SegmentBytes, self.log.occupied().as_u64());
         metrics.show(JournalFigure::LiveBytes, self.shared.live().as_u64());
         metrics.show(JournalFigure::Cleanings, self.log.cleanings());
-        metrics.show(JournalFigure::Condition, self.shared.progress.condition() as u64);
+        metrics.show(JournalFigure::Condition, condition as u64);
     }
 
     fn hand_out_jobs(&mut self) {
@@ -353,6 +355,7 @@ impl<S: Storage> Drop for Writer<S> {
     /// Whatever ended the thread but a shutdown: those who wait must not wait for ever.
     fn drop(&mut self) {
         if self.stop_by.is_none() {
+            self.metrics.show(JournalFigure::Condition, Condition::Poisoned as u64);
             self.shared.progress.publish_condition(Condition::Poisoned);
         }
     }

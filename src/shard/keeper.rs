@@ -144,18 +144,21 @@ impl Keeper {
 
     /// Logs a session that was made.
     pub(super) fn created(&mut self, view: &SessionView<'_>) -> (Stamp, Wait) {
-        self.log_whole(view, Entry::Create)
+        self.log_whole(view, self.with_slack(view), Entry::Create)
     }
 
     /// Logs a session whose data was changed.
     pub(super) fn updated(&mut self, view: &SessionView<'_>) -> (Stamp, Wait) {
-        self.log_whole(view, Entry::Update)
+        self.log_whole(view, self.with_slack(view), Entry::Update)
     }
 
-    /// Logs a session again, so that its older records are needed no more.
+    /// Logs a session again, so that its older records are needed no more. The deadline stays as
+    /// the log has it: after a crash the one in memory has slack in it already, and slack upon
+    /// slack would let a session outlive its time as often as it is copied between crashes.
     pub(super) fn copied(&mut self, view: &SessionView<'_>) -> Stamp {
         self.counters.copies += 1;
-        self.log_whole(view, Entry::Update).0
+        let logged = Logged::of(view.stamp).map_or_else(|| self.with_slack(view), Logged::deadline);
+        self.log_whole(view, logged.max(self.clock.time_of(view.deadline)), Entry::Update).0
     }
 
     /// Logs that a client has removed a session.
@@ -234,9 +237,9 @@ impl Keeper {
     fn log_whole<'v>(
         &mut self,
         view: &SessionView<'v>,
+        deadline: JournalMillis,
         entry: fn(SessionImage<'v>) -> Entry<'v>,
     ) -> (Stamp, Wait) {
-        let deadline = self.clock.time_of(view.deadline).after(self.slack(view));
         // Before the record goes: it lies in this segment or above.
         let segment = self.journal.progress().segment();
         let (sequence, wait) = self.log(entry(SessionImage {
@@ -255,6 +258,10 @@ impl Keeper {
     fn in_flight(&self, logged: Logged) -> Wait {
         let level = self.journal.level_of_sessions();
         self.journal.missing(Wait::until(level, logged.sequence(self.journal.last())))
+    }
+
+    fn with_slack(&self, view: &SessionView<'_>) -> JournalMillis {
+        self.clock.time_of(view.deadline).after(self.slack(view))
     }
 
     fn slack(&self, view: &SessionView<'_>) -> Millis {

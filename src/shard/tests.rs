@@ -1,7 +1,10 @@
 //! What a shard promises, operation by operation: existence first, then preconditions, then
 //! the act; and that a refusal leaves everything as it was.
 
+mod clocks;
+mod failing;
 mod kept;
+mod life;
 
 use std::borrow::Cow;
 use std::sync::Arc;

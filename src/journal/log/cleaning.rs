@@ -107,17 +107,37 @@ impl<S: Storage> Log<S> {
         copies + 2 * self.segment_len
     }
 
-    /// The segment before which about a quarter of the log lies, and one segment at least.
+    /// The segment before which about a quarter of the log lies, and one segment at least; no
+    /// more where there might be no room for all that could live in it. None while the reserve
+    /// does not hold even one segment's copies and more is about to come.
     fn choose_cut(&self) -> Option<SegmentNumber> {
-        let quarter = self.occupied().as_u64() / 4;
+        let (quarter, room) = (self.occupied().as_u64() / 4, self.room_to_copy());
+        let is_tight = self.older.front().is_some_and(|first| first.len.as_u64() > room);
+        let is_growing = !self.is_short || !self.condemned.is_empty();
+        if is_tight && is_growing {
+            return None;
+        }
         let mut before = 0;
         for (index, segment) in self.older.iter().enumerate() {
             before += segment.len.as_u64();
-            if before >= quarter {
-                return Some(self.older.get(index + 1).map_or(self.current.number, |next| next.number));
+            let Some(next) = self.older.get(index + 1) else { break };
+            if before >= quarter || before + next.len.as_u64() > room {
+                return Some(next.number);
             }
         }
         (!self.older.is_empty()).then_some(self.current.number)
+    }
+
+    /// What copies will find room for, whoever else writes meanwhile, in bytes. A cut that needs
+    /// more might never come to its end: what it has copied takes room, and gives none back.
+    fn room_to_copy(&self) -> u64 {
+        let room_of = |spare: &Segment<S::File>| spare.len.saturating_sub(place::SEGMENT_OVERHEAD);
+        let reserve: u64 = self.spares.iter().rev().take(RESERVE_SEGMENTS).map(room_of).sum();
+        let others: u64 = self.spares.iter().rev().skip(RESERVE_SEGMENTS).map(room_of).sum();
+        let free = self.storage.free().ok().filter(|_| !self.is_short).map_or(0, ByteCount::as_u64);
+        // Copies are as fast as what comes in beside them: half of what both may use is theirs.
+        let shared = (self.current.rest() + others + free) / 2;
+        (reserve + shared).saturating_sub(self.room_for_removals())
     }
 
     fn condemn(&mut self, below: SegmentNumber) {

@@ -9,7 +9,7 @@ impl<S: Storage> Log<S> {
     /// What may be reserved.
     pub fn room(&self) -> RoomLimits {
         if self.health != Health::Good {
-            return RoomLimits::default();
+            return RoomLimits { is_disk_full: self.is_full(), ..RoomLimits::default() };
         }
         let spare = |segment: &Segment<S::File>| segment.len.saturating_sub(place::SEGMENT_OVERHEAD);
         let rest = self.current.rest().saturating_sub(place::MARKS_LEN_MAX);
@@ -18,12 +18,19 @@ impl<S: Storage> Log<S> {
         let reserve: u64 = self.spares.iter().skip(ordinary_spares).map(spare).sum();
         // Without its reserve whole the log gives up nothing that it could clean with.
         let missing = (RESERVE_SEGMENTS - self.spares.len().min(RESERVE_SEGMENTS)) as u64 * self.segment_len;
+        let to_copy = (rest + ordinary + reserve).saturating_sub(self.room_for_removals());
         RoomLimits {
             ordinary: self.placed_bytes + (rest + ordinary).saturating_sub(missing),
             reserve: self.placed_bytes + rest + ordinary + reserve,
             backlog: self.synced_bytes + BACKLOG_MAX.as_u64(),
-            copies: self.synced_bytes + BACKLOG_COPIES.as_u64(),
+            copies: (self.synced_bytes + BACKLOG_COPIES.as_u64()).min(self.placed_bytes + to_copy),
+            is_disk_full: self.is_short,
         }
+    }
+
+    /// What copies leave of the reserve: a full disk takes removals while it is cleaned.
+    pub(super) const fn room_for_removals(&self) -> u64 {
+        self.segment_len / 8
     }
 
     /// What all segments take that hold records, in bytes; those to be unlinked are left out.

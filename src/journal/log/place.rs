@@ -43,9 +43,12 @@ pub(super) fn create_file<S: Storage>(
     len: ByteCount,
 ) -> Result<S::File, StorageError> {
     let file = storage.create(number, len)?;
-    storage.sync(&file)?;
-    storage.sync_directory()?;
-    Ok(file)
+    let made_sure = storage.sync(&file).and_then(|()| storage.sync_directory());
+    if made_sure.is_err() {
+        // Each new try has a number of its own, so this one would lie there until the next start.
+        let _ = storage.unlink(number);
+    }
+    made_sure.map(|()| file)
 }
 
 impl<File> Segment<File> {

@@ -1,39 +1,37 @@
 //! The start: what recovery has left is made sure of, and a new segment follows it.
 //!
-//! Until that segment is synced and says what it follows, nothing is truncated and nothing is
-//! removed that a recovery looks at: a start that is cut short is found again as it was. On a
-//! full disk that leaves two things to be given up: segments that were never used, and those
-//! below the oldest that is kept.
+//! Until that segment is synced and says what it follows, nothing is removed or cut off that a
+//! recovery looks at: a start that is cut short is found again as it was. On a full disk that
+//! leaves to be given up what was never used, and what lies below the oldest segment kept.
 
 use super::super::segment::SEGMENT_HEADER_LEN;
 use super::*;
 
+/// The shortest first segment, in bytes: the log's own marks and a few removals.
+const FIRST_LEN_MIN: u64 = 8 * 1024;
+/// What is read at once where nothing should be, in bytes.
+const BLANK_PIECE_LEN: usize = 64 * 1024;
+
+const _: () = assert!(FIRST_LEN_MIN > place::SEGMENT_OVERHEAD, "the marks of a start find room");
+
 impl<S: Storage> Log<S> {
     /// Syncs what recovery has left, opens the first new segment behind it and syncs that: the
     /// epoch is used up then, and what was not recovered will never be seen again.
-    pub fn start(storage: S, start: LogStart, now: Now) -> Result<Self, StorageError> {
+    pub fn start(storage: S, mut start: LogStart, now: Now) -> Result<Self, StorageError> {
         let segment_len = segment_len(&storage, start.record_len_max)?;
         let shards = usize::from(start.shards.get());
-        let mut condemned = unlink_blank(&storage, start.condemned);
+        unlink_blank(&storage, &mut start.condemned);
         for segment in &start.segments {
             storage.sync(&storage.open(segment.number)?)?;
         }
-        let mut draw_salt = start.draw_salt;
-        let len = ByteCount::new(segment_len);
-        let file = match place::create_file(&storage, start.next, len) {
-            Err(StorageError::NoSpace) => {
-                unlink_below(&storage, start.segments.first(), &mut condemned)?;
-                place::create_file(&storage, start.next, len)?
-            }
-            outcome => outcome?,
-        };
-        let mut current = Segment::new(start.next, file, segment_len, draw_salt());
+        let (file, len) = make_first(&storage, &mut start, segment_len)?;
+        let mut current = Segment::new(start.next, file, len, (start.draw_salt)());
         current.begin(&storage, start.epoch, start.continues)?;
         let synced_at = current.position();
         let mut log = Self {
             storage,
             policy: start.policy,
-            draw_salt,
+            draw_salt: start.draw_salt,
             segment_len,
             record_len_max: start.record_len_max.as_u64(),
             health: Health::Good,
@@ -68,7 +66,7 @@ impl<S: Storage> Log<S> {
             cleaning: Cleaning::Idle,
             cleanings: 0,
             live_bytes: start.live.as_u64(),
-            condemned,
+            condemned: start.condemned.into(),
             is_short: false,
         };
         debug_assert!(log.older.iter().all(|segment| segment.number < log.current.number));
@@ -106,26 +104,65 @@ pub(in super::super) fn segment_len<S: Storage>(
 /// Removes at once what lies below the oldest segment that is kept: a checkpoint covers it, or
 /// the header of that segment steps over it, and both are synced by now. A recovery sees the
 /// same without it. Where nothing is kept there is nothing that says so.
-fn unlink_below<S: Storage>(
-    storage: &S,
-    oldest: Option<&SegmentFile>,
-    condemned: &mut VecDeque<SegmentNumber>,
-) -> Result<(), StorageError> {
-    let Some(oldest) = oldest else { return Ok(()) };
-    condemned.retain(|number| *number > oldest.number || storage.unlink(*number).is_err());
+fn unlink_below<S: Storage>(storage: &S, start: &mut LogStart) -> Result<(), StorageError> {
+    let Some(oldest) = start.segments.first() else { return Ok(()) };
+    start.condemned.retain(|number| *number > oldest.number || storage.unlink(*number).is_err());
     // Some file systems give the room back only with this.
     storage.sync_directory()
 }
 
+/// Makes the first new segment, and says how long it is. On a full disk it takes the room of
+/// what no recovery needs, then what the last process had preallocated behind the log's end and
+/// never came to write; and it is shorter if need be, so that a log can be cleaned whose last
+/// process was killed in cleaning.
+fn make_first<S: Storage>(
+    storage: &S,
+    start: &mut LogStart,
+    segment_len: u64,
+) -> Result<(S::File, u64), StorageError> {
+    let mut len = segment_len;
+    let mut has_removed = false;
+    let mut has_cut = false;
+    loop {
+        match place::create_file(storage, start.next, ByteCount::new(len)) {
+            Ok(file) => return Ok((file, len)),
+            Err(error) if !error.is_no_space() => return Err(error),
+            Err(_) if !std::mem::replace(&mut has_removed, true) => {
+                unlink_below(storage, start)?;
+            }
+            Err(_) if !std::mem::replace(&mut has_cut, true) => {
+                start.continues.into_iter().for_each(|end| cut_blank_end(storage, end));
+            }
+            Err(error) if len / 2 < FIRST_LEN_MIN => return Err(error),
+            Err(_) => len /= 2,
+        }
+    }
+}
+
+/// Cuts a segment off at `end` if there are only zeros behind it. One that cannot be cut off
+/// stays: the room is missed where it is asked for.
+fn cut_blank_end<S: Storage>(storage: &S, end: Position) {
+    let Ok(file) = storage.open(end.segment) else { return };
+    let mut piece = vec![0; BLANK_PIECE_LEN];
+    let mut at = end.offset.as_u64();
+    loop {
+        match storage.read_at(&file, at, &mut piece) {
+            Ok(0) => break,
+            Ok(count) if piece[..count].iter().all(|byte| *byte == 0) => at += count as u64,
+            _ => return,
+        }
+    }
+    let _ = storage.truncate(&file, ByteCount::new(end.offset.as_u64()));
+}
+
 /// Removes those segments at once that were never used, so that a disk they had filled takes a
-/// new one. Returns the others.
-fn unlink_blank<S: Storage>(storage: &S, condemned: Vec<SegmentNumber>) -> VecDeque<SegmentNumber> {
+/// new one. Leaves the others.
+fn unlink_blank<S: Storage>(storage: &S, condemned: &mut Vec<SegmentNumber>) {
     let is_blank = |number: SegmentNumber| {
         let mut header = [1; SEGMENT_HEADER_LEN];
         let read = storage.open(number).and_then(|file| storage.read_at(&file, 0, &mut header));
         read.is_ok_and(|count| header[..count].iter().all(|byte| *byte == 0))
     };
     // One that cannot be removed now is tried again like the rest.
-    let stays = |number: &SegmentNumber| !is_blank(*number) || storage.unlink(*number).is_err();
-    condemned.into_iter().filter(stays).collect()
+    condemned.retain(|number| !is_blank(*number) || storage.unlink(*number).is_err());
 }

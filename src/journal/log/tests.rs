@@ -1,7 +1,7 @@
 //! The log over a disk in memory: placing, syncing, cleaning and its answers to failures.
 
 use super::super::record::{SessionImage, decode};
-use super::super::room::{Need, Room};
+use super::super::room::{Need, NoRoom, Room};
 use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::super::sim_disk::SimDisk;
 use super::super::survey::{Note, survey};
@@ -343,6 +343,19 @@ fn what_a_full_disk_did_not_take_after_a_failed_sync_is_not_synced_by_the_next()
 }
 
 #[test]
+fn a_spare_that_cannot_be_made_sure_of_leaves_no_file_behind() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.write(&[1_000; 9]);
+    let files = rig.disk.list().unwrap();
+    rig.disk.fail_sync_after(0);
+    rig.run_jobs();
+    assert_eq!(rig.disk.list().unwrap(), files);
+    rig.pass(1_000);
+    rig.run_jobs();
+    assert_eq!(rig.disk.list().unwrap().len(), files.len() + 1);
+}
+
+#[test]
 fn a_sync_that_fails_again_poisons() {
     let mut rig = rig(SyncPolicy::Always);
     rig.write(&[100]);
@@ -382,6 +395,7 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
         written += 1;
     }
     assert!((20..=45).contains(&written), "three of five segments: {written}");
+    assert_eq!(room.take(Need::Ordinary, ByteCount::new(1_096)), Err(NoRoom::Disk));
     assert!(room.take(Need::Reserve, ByteCount::new(1_096)).is_ok(), "removals go on");
     assert!(!rig.log.is_full() && rig.written() == written);
     rig.disk.set_free_bytes(10 * SEGMENT_LEN);
@@ -389,6 +403,24 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
     rig.run_jobs();
     room.set(rig.log.room());
     assert!(room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok());
+}
+
+#[test]
+fn a_segment_that_is_not_ready_yet_is_no_full_disk() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    let room = Room::new(rig.log.room());
+    let record = ByteCount::new(1_096);
+    let refusal = loop {
+        if let Err(refusal) = room.take(Need::Ordinary, record) {
+            break refusal;
+        }
+        rig.write(&[1_000]);
+        room.set(rig.log.room());
+    };
+    assert_eq!(refusal, NoRoom::Backlog, "whoever tries again soon finds room");
+    rig.run_jobs();
+    room.set(rig.log.room());
+    assert_eq!(room.take(Need::Ordinary, record), Ok(()));
 }
 
 #[test]
@@ -427,7 +459,8 @@ fn what_a_full_disk_does_not_take_waits_in_order() {
     assert!(written < logged);
     rig.write(&[1_000]);
     rig.pass(1_000);
-    assert_eq!((rig.written(), rig.log.room()), (written, RoomLimits::default()));
+    let nothing = RoomLimits { is_disk_full: true, ..RoomLimits::default() };
+    assert_eq!((rig.written(), rig.log.room()), (written, nothing));
     rig.disk.set_free_bytes(10 * SEGMENT_LEN);
     rig.pass(1_000);
     rig.run_jobs();
@@ -671,4 +704,21 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
     rig.run_jobs();
     blank.push(number(1));
     assert_eq!(rig.disk.unlinks(), blank);
+}
+
+#[test]
+fn a_start_on_a_disk_with_little_room_begins_with_a_shorter_segment() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, SEGMENT_LEN - 1), SyncPolicy::EverySecond);
+    assert_eq!(rig.disk.bytes(number(1)).len() as u64, SEGMENT_LEN / 2);
+    let room = Room::new(rig.log.room());
+    assert_eq!(room.take(Need::Ordinary, ByteCount::new(96)), Err(NoRoom::Disk));
+    assert_eq!(room.take(Need::Reserve, ByteCount::new(96)), Ok(()), "removals go on");
+    rig.disk.set_free_bytes(10 * SEGMENT_LEN);
+    rig.pass(2_000);
+    rig.run_jobs();
+    room.set(rig.log.room());
+    assert_eq!(room.take(Need::Ordinary, ByteCount::new(1_096)), Ok(()));
+    rig.fill_segment();
+    let next = rig.log.current_segment();
+    assert_eq!(rig.disk.bytes(next).len() as u64, SEGMENT_LEN, "the next one is as long as ever");
 }

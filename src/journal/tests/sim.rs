@@ -329,7 +329,7 @@ impl Life {
                 let Some((key, live)) = shard.sessions.iter().find(|(_, live)| old(live)) else { break };
                 let (key, version) = (*key, live.version);
                 let len = super::record::session_record_len(0, blob_of(version).len());
-                if self.room.take(Need::Reserve, ByteCount::of_len(len)).is_err() {
+                if self.room.take(Need::Copy, ByteCount::of_len(len)).is_err() {
                     break;
                 }
                 shard.log_session(self.epoch, key, version);

@@ -87,6 +87,7 @@ struct Rig {
     storage: Faulty,
     journal: Journal,
     cores: Vec<(CoreJournal, Receiver<()>)>,
+    metrics: Arc<JournalMetrics>,
 }
 
 fn rig(policy: SyncPolicy, shards: u16) -> Rig {
@@ -104,7 +105,7 @@ fn rig(policy: SyncPolicy, shards: u16) -> Rig {
         continues: None,
         epoch: BootEpoch::new(3).unwrap(),
         journal_time: JournalMillis::new(0),
-        live: ByteCount::ZERO,
+        live: ByteCount::from_kib(1),
         record_len_max: ByteCount::from_kib(4),
         draw_salt: Box::new(move || {
             salt += 1;
@@ -115,16 +116,17 @@ fn rig(policy: SyncPolicy, shards: u16) -> Rig {
         // A bell that rings already is enough.
         let _ = rings[shard.index()].try_send(());
     });
+    let metrics = Arc::<JournalMetrics>::default();
     let start = JournalStart {
         storage: storage.clone(),
         log,
         wake,
         clock,
         stopwatch: Duration::default,
-        metrics: Arc::default(),
+        metrics: Arc::clone(&metrics),
     };
     let (journal, cores) = Journal::start(start).unwrap();
-    Rig { _folder: folder, storage, journal, cores: cores.into_iter().zip(bells).collect() }
+    Rig { _folder: folder, storage, journal, cores: cores.into_iter().zip(bells).collect(), metrics }
 }
 
 fn touch(random: u64) -> Entry<'static> {
@@ -170,7 +172,7 @@ fn count_records(storage: &Faulty, shards: usize) -> Vec<u64> {
 fn every_core_is_woken_for_what_it_waits_for_and_nothing_is_missing() {
     const TURNS: u64 = 2_000;
     for policy in [SyncPolicy::EverySecond, SyncPolicy::Always] {
-        let Rig { _folder, storage, journal, cores } = rig(policy, 3);
+        let Rig { _folder, storage, journal, cores, .. } = rig(policy, 3);
         let last: Vec<CoreJournal> = thread::scope(|scope| {
             let turns = cores.into_iter().enumerate().map(|(index, (mut core, bell))| {
                 scope.spawn(move || {
@@ -195,6 +197,14 @@ fn every_core_is_woken_for_what_it_waits_for_and_nothing_is_missing() {
 }
 
 #[test]
+fn what_lies_on_the_disk_is_shown_before_anything_happens() {
+    let rig = rig(SyncPolicy::EverySecond, 2);
+    assert_eq!(rig.metrics.read(JournalFigure::Segments), 1);
+    assert!(rig.metrics.read(JournalFigure::SegmentBytes) > 0);
+    assert_eq!(rig.metrics.read(JournalFigure::LiveBytes), 1024);
+}
+
+#[test]
 fn a_removal_is_synced_without_waiting_for_the_second() {
     let mut rig = rig(SyncPolicy::EverySecond, 2);
     let (mut core, bell) = rig.cores.remove(0);
@@ -216,7 +226,7 @@ fn a_shutdown_syncs_what_nobody_waited_for() {
         core.log(touch(turn));
     }
     assert!(core.hand_over());
-    let Rig { _folder, storage, journal, cores } = rig;
+    let Rig { _folder, storage, journal, cores, .. } = rig;
     journal.shut_down(Millis::from_secs(20)).unwrap();
     assert_eq!(cores[0].0.reached(ShardId::FIRST, Level::Synced), Sequence::new(1_000));
     assert_eq!(count_records(&storage, 1), [1_000]);
@@ -233,6 +243,7 @@ fn a_disk_that_syncs_no_more_poisons_wakes_all_and_acknowledges_nothing() {
         while rig.journal.progress().condition() != Condition::Poisoned {
             bell.recv_timeout(Duration::from_secs(20)).expect("poison wakes every core");
         }
+        assert!(rig.metrics.has_failed(), "whoever sees it can also read it");
         rig.cores[0].1.recv_timeout(Duration::from_secs(20)).expect("the other one too");
         assert_eq!(core.reached(ShardId::FIRST, Level::Synced), Sequence::NONE, "{policy:?}");
         assert_eq!(core.reserve(Need::Reserve, ByteCount::new(1)), Err(NoRoom::Failed));
@@ -260,6 +271,7 @@ fn a_journal_that_is_dropped_tells_those_who_wait() {
     while core.progress().condition() != Condition::Poisoned {
         bell.recv_timeout(Duration::from_secs(20)).expect("the end wakes every core");
     }
+    assert!(rig.metrics.has_failed());
 }
 
 /// A journal's folder on a small disk, with a history in it, which was left by a kill.
@@ -288,8 +300,15 @@ fn a_start_on_a_disk_that_is_full_to_the_last_block_gives_up_its_own_spares() {
 fn a_start_on_a_full_disk_with_nothing_to_give_up_is_refused_with_what_it_needs() {
     let Some(small) = SmallDisk::mount(2_048) else { return };
     let data = killed_on(&small);
-    let spares = replay(&data).recovery().unlink().to_vec();
-    spares.iter().for_each(|spare| std::fs::remove_file(data.join(spare.file_name())).unwrap());
+    let killed = replay(&data);
+    for spare in killed.recovery().unlink() {
+        std::fs::remove_file(data.join(spare.file_name())).unwrap();
+    }
+    // Nor is there a blank end: the last segment was full.
+    let end = killed.recovery().end().unwrap();
+    let last = File::options().write(true).open(data.join(end.segment.file_name())).unwrap();
+    last.set_len(end.offset.as_u64()).unwrap();
+    drop((killed, last));
     small.fill();
     let before = sessions(&replay(&data));
     for _ in 0..2 {

@@ -99,10 +99,17 @@ impl Node {
     /// Hands over what was logged in this turn. False where there was no room for it: it has to
     /// be tried again when the journal has gone on.
     pub fn hand_over(&mut self) -> bool {
-        self.parts.shard.journal_mut().is_none_or(CoreJournal::hand_over)
+        let live = self.parts.shard.live_bytes();
+        let Some(journal) = self.parts.shard.journal_mut() else { return true };
+        if !journal.is_handed_over() {
+            // A log that learned of new sessions later than of their records would clean itself
+            // for nothing: while a small disk fills up they are most of what lives.
+            journal.set_live(live);
+        }
+        journal.hand_over()
     }
 
-    /// Tells the journal what lives here, and the metrics what it has cost.
+    /// Tells the metrics what the journal has cost, and the journal what is gone without a record.
     pub(super) fn tell_journal(&self) {
         if let Some(journal) = self.journal() {
             journal.set_live(self.parts.shard.live_bytes());

@@ -332,16 +332,16 @@ impl Life {
     /// Asks for everything, by one client on the first core, and judges what it finds.
     fn audit(&mut self, end: (End, Option<&[u64]>), clients: &mut Clients) {
         let link = self.world.connect(0);
-        for bucket in 0..BUCKETS.len() {
-            let answer = self.ask(link, request("GET", &format!("/api-key/{}", BUCKETS[bucket]), MASTER, ""));
+        for (bucket, key) in BUCKETS.iter().zip(&mut clients.keys) {
+            let path = format!("/api-key/{bucket}");
+            let answer = self.ask(link, request("GET", &path, MASTER, ""));
             let found = (answer.status == 200).then(|| answer.text().to_owned());
-            clients.keys[bucket].judge(found.as_deref());
+            key.judge(found.as_deref());
             if found.is_none() {
-                let path = format!("/api-key/{}", BUCKETS[bucket]);
                 let answer = self.ask(link, request("PUT", &path, MASTER, ""));
                 assert!(matches!(answer.status, 201 | 503 | 507), "{answer:?}");
                 if answer.status == 201 {
-                    clients.keys[bucket].made(answer.text());
+                    key.made(answer.text());
                 }
             }
         }

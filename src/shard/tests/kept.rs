@@ -1,146 +1,11 @@
 //! What a shard keeps: what is logged and when, what answers wait for, and what is there again
 //! after a crash. On a virtual clock, over a simulated disk.
 
+use super::life::{DAY_MILLIS, LONG_TTL, Life, NONE, SEGMENT_LEN, SLACK};
 use super::*;
 use crate::journal::sim_disk::SimDisk;
-use crate::journal::sim_journal::{SimJournal, recovery_of, salts};
-use crate::journal::{JournalClock, Level, RestartTerms, SyncPolicy, Terms};
+use crate::journal::{Level, SyncPolicy};
 use crate::store::Walk;
-use crate::types::{BucketName, Now, ShardCount, ShardId, UnixMillis};
-
-const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
-/// The TTL of sessions without their own: 30 days.
-const LONG_TTL: u64 = 30 * DAY_MILLIS;
-/// What an hour of slack is.
-const SLACK: u64 = 60 * 60 * 1000;
-const NONE: Conditions = Conditions { if_match: None, if_none_match: None };
-const SEGMENT_LEN: u64 = 64 * 1024;
-
-/// A shard, its journal, and the disk under both.
-struct Life {
-    disk: SimDisk,
-    journal: SimJournal,
-    shard: Shard,
-    /// Milliseconds, on both clocks and in journal time from the first start on.
-    millis: u64,
-    policy: SyncPolicy,
-}
-
-impl Life {
-    fn new(policy: SyncPolicy) -> Self {
-        Self::on(SimDisk::new(7, SEGMENT_LEN, 1 << 30), policy)
-    }
-
-    /// A first start on this disk, with bucket `CART`.
-    fn on(disk: SimDisk, policy: SyncPolicy) -> Self {
-        let mut life = Self::start(disk, 1_000_000, policy);
-        life.log_bucket();
-        life.settle();
-        life
-    }
-
-    /// As the first core does at the start and for each cut.
-    fn log_bucket(&mut self) {
-        let name = BucketName::parse(b"cart").unwrap();
-        self.shard.log(Need::Reserve, Entry::Bucket { bucket: CART, name }).unwrap();
-    }
-
-    fn start(disk: SimDisk, millis: u64, policy: SyncPolicy) -> Self {
-        let shards = ShardCount::ONE;
-        let now = now_at(millis);
-        let session_ttl = ttl(LONG_TTL / 1000);
-        let terms = Terms { wall_now: now.wall, session_ttl, downtime_max: Millis::from_secs(7 * 86_400) };
-        let recovery = recovery_of(&disk, shards, terms, |_| ShardId::FIRST);
-        let clock = JournalClock::new(recovery.boot_time(), now.moment);
-        let settings = Settings { ttl: session_ttl, epoch: recovery.next_epoch() };
-        let pool = Arc::new(MemoryPool::new(ByteCount::from_mib(64)));
-        let store = Store::new(settings, IdHasher::with_seed(1), now.moment, Lease::new(pool));
-        let mut shard = Shard::new(store);
-        let plan = recovery.plan(ShardId::FIRST);
-        for number in recovery.segments() {
-            for session in plan.load(number, &disk.bytes(number)).unwrap() {
-                shard.restore(&session.unwrap(), clock);
-            }
-        }
-        let terms = RestartTerms {
-            policy,
-            shards,
-            journal_time: recovery.boot_time(),
-            live: shard.live_bytes(),
-            record_len_max: ByteCount::from_kib(8),
-            draw_salt: salts(millis),
-        };
-        let (mut journal, mut cores) = SimJournal::start(&disk, &recovery, terms, now).unwrap();
-        let now = journal.settle(now);
-        shard.keep_in(cores.remove(0), clock, session_ttl);
-        let millis = now.moment.as_millis();
-        Self { disk, journal, shard, millis, policy }
-    }
-
-    /// The process is killed, and starts again after so long.
-    fn kill_and_start(self, down_millis: u64) -> Self {
-        Self::start(self.disk.after_kill(), self.millis + down_millis, self.policy)
-    }
-
-    /// The power goes, and comes again after so long.
-    fn lose_power_and_start(self, down_millis: u64) -> Self {
-        Self::start(self.disk.after_power_loss(), self.millis + down_millis, self.policy)
-    }
-
-    fn apply(&mut self, number: u8, action: Action<'_>) -> (Seen, Wait) {
-        let operation = Operation { bucket: CART, id: id(number), action };
-        let applied = self.shard.apply(at(self.millis), operation);
-        (seen(applied.outcome), applied.wait)
-    }
-
-    fn read(&mut self, number: u8) -> (Seen, Wait) {
-        self.apply(number, Action::Read { touch: true, conditions: &NONE })
-    }
-
-    fn peek(&mut self, number: u8) -> Seen {
-        self.apply(number, Action::Read { touch: false, conditions: &NONE }).0
-    }
-
-    fn delete(&mut self, number: u8) -> (Seen, Wait) {
-        self.apply(number, Action::Delete { conditions: &NONE })
-    }
-
-    /// The deadline of a session that was found, in milliseconds.
-    fn deadline(seen: &Seen) -> u64 {
-        match seen {
-            Seen::Created(session) | Seen::Found(session) | Seen::Updated(session) => session.deadline_millis,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn pass(&mut self, millis: u64) {
-        self.millis += millis;
-    }
-
-    /// The turn ends, and what was handed over is written but not synced.
-    fn write(&mut self) {
-        assert!(self.shard.journal_mut().unwrap().hand_over());
-        self.journal.write(usize::MAX, now_at(self.millis));
-    }
-
-    /// The turn ends, and everything is synced.
-    fn settle(&mut self) {
-        assert!(self.shard.journal_mut().unwrap().hand_over());
-        self.millis = self.journal.settle(now_at(self.millis)).moment.as_millis();
-    }
-
-    fn missing(&self, wait: Wait) -> Wait {
-        self.shard.journal().unwrap().missing(wait)
-    }
-
-    fn touches(&self) -> u64 {
-        self.shard.keeper_counters().touches
-    }
-}
-
-fn now_at(millis: u64) -> Now {
-    Now { moment: at(millis), wall: UnixMillis::new(1_700_000_000_000 + millis) }
-}
 
 fn wait_at(level: Level, wait: Wait) -> bool {
     wait.at(level) > Sequence::NONE
@@ -227,6 +92,22 @@ fn no_promised_deadline_is_lost_by_a_kill_and_none_grows_by_more_than_the_slack(
             }
         }
     }
+}
+
+#[test]
+fn cleaning_adds_nothing_to_a_life_however_often_the_process_is_killed() {
+    let mut life = Life::new(SyncPolicy::EverySecond);
+    let promised = Life::deadline(&life.apply(1, create(b"a", Some(ttl(20)))).0);
+    life.settle();
+    for _ in 0..6 {
+        life = life.kill_and_start(1_000);
+        let cut = life.shard.journal().unwrap().progress().segment().next().unwrap();
+        assert_eq!(life.shard.copy_below(cut, at(life.millis)), Walked::Done);
+        life.settle();
+    }
+    assert_eq!(life.shard.keeper_counters().copies, 1);
+    let left = Life::deadline(&life.peek(1));
+    assert!((promised..=promised + 3_000).contains(&left), "{promised} {left}");
 }
 
 #[test]
@@ -356,6 +237,53 @@ fn without_room_on_the_disk_nothing_grows_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_process_that_is_killed_again_and_again_on_a_full_disk_starts_each_time() {
+    let disk = SimDisk::new(7, SEGMENT_LEN, 8 * SEGMENT_LEN);
+    let mut life = Life::on(disk, SyncPolicy::EverySecond);
+    let mut made = 0;
+    while matches!(life.apply(made, create(&[7; 4_000], None)).0, Seen::Created(_)) {
+        life.settle();
+        made += 1;
+    }
+    for start in 0..12 {
+        life = life.kill_and_start(0);
+        assert_eq!(life.delete(start).0, Seen::Deleted, "there is room to delete");
+        life.settle();
+    }
+    for number in 12..made {
+        assert!(matches!(life.peek(number), Seen::Found(_)), "{number}");
+    }
+}
+
+#[test]
+fn a_full_disk_whose_oldest_segments_all_live_is_cleaned_within_its_reserve() {
+    let disk = SimDisk::new(7, SEGMENT_LEN, 16 * SEGMENT_LEN);
+    let mut life = Life::on(disk, SyncPolicy::EverySecond);
+    let data = [7; 4_000];
+    let mut made = 0;
+    while matches!(life.apply(made, create(&data, None)).0, Seen::Created(_)) {
+        life.settle();
+        made += 1;
+    }
+    // What lay in the newest segments goes: a quarter of the log, from the oldest on, is more
+    // than the reserve holds.
+    for number in made / 3..made {
+        assert_eq!(life.delete(number).0, Seen::Deleted, "{number} of {made}");
+        life.settle();
+    }
+    for _ in 0..200 {
+        life.clean();
+        life.settle();
+    }
+    assert!(life.journal.log.cleanings() > 0);
+    assert!(matches!(life.apply(250, create(&data, None)).0, Seen::Created(_)));
+    let mut life = life.kill_and_start(0);
+    for number in 0..made / 3 {
+        assert!(matches!(life.peek(number), Seen::Found(_)), "{number}");
+    }
+}
+
+#[test]
 fn where_nothing_can_be_kept_any_more_reads_go_on_as_far_as_the_log_reaches() {
     let mut life = Life::new(SyncPolicy::EverySecond);
     life.apply(1, create(b"a", Some(ttl(600))));
@@ -397,16 +325,8 @@ fn what_lives_in_old_segments_is_logged_again_a_piece_at_a_time_and_they_can_go(
     let expected: Vec<_> = (0..200).map(|number| life.peek(number)).collect();
     let mut pieces = 0;
     for _ in 0..1_000 {
-        life.shard.journal().unwrap().set_live(life.shard.live_bytes());
-        life.pass(1_000);
-        life.journal.advance(now_at(life.millis));
-        if let Some(cut) = life.shard.journal().unwrap().progress().cut() {
-            pieces += 1;
-            if life.shard.copy_below(cut, at(life.millis)) == Walked::Done {
-                life.log_bucket();
-                life.shard.journal_mut().unwrap().report_copied(cut);
-            }
-        }
+        life.clean();
+        pieces += u64::from(life.shard.journal().unwrap().progress().cut().is_some());
         life.settle();
     }
     assert!(pieces > 1 && life.journal.log.cleanings() > 1, "{pieces}");

@@ -8,9 +8,11 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
 
 use crossbeam_channel::{Sender, TrySendError};
 
+use super::chunks::Chunks;
 use super::log::{Buffer, SyncPolicy};
 use super::progress::{Condition, Level, Progress};
 use super::record::{Entry, Origin, Record, encode};
@@ -18,11 +20,6 @@ use super::room::{Need, NoRoom, Room};
 use super::units::{SegmentNumber, Sequence};
 use super::wait::Wait;
 use crate::types::{BootEpoch, ByteCount, ShardId};
-
-/// A turn that has logged so much hands it over before its end, in bytes.
-const BUFFER_LEN_MAX: usize = 1024 * 1024;
-/// The most that is allocated in advance for a turn's records, in bytes.
-const BUFFER_CAPACITY_MAX: usize = 64 * 1024;
 
 /// What cores and threads share.
 #[derive(Debug)]
@@ -56,6 +53,27 @@ impl Shared {
     }
 }
 
+/// The way to the thread that writes.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) buffers: Sender<Buffer>,
+    pub(super) writer: Thread,
+}
+
+impl Lane {
+    /// Sends a buffer, or gives it back where the lane is full.
+    fn send(&self, buffer: Buffer) -> Result<(), Buffer> {
+        match self.buffers.try_send(buffer) {
+            // Without its thread the journal is at its end: nothing is reached any more.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(buffer)) => return Err(buffer),
+        }
+        // Costs a system call only where the thread sleeps.
+        self.writer.unpark();
+        Ok(())
+    }
+}
+
 /// A core's side of the journal. Stays on its core.
 #[derive(Debug)]
 pub struct CoreJournal {
@@ -63,9 +81,15 @@ pub struct CoreJournal {
     epoch: BootEpoch,
     policy: SyncPolicy,
     shared: Arc<Shared>,
-    lane: Sender<Buffer>,
-    /// What was logged and not handed over; of this shard.
-    pending: Buffer,
+    lane: Lane,
+    /// What was logged and not handed over.
+    pending: Chunks,
+    /// The newest record's, handed over or not.
+    last: Sequence,
+    /// Whether an answer to what is pending waits for a sync.
+    needs_sync: bool,
+    /// What is to be reported with what is pending, see [`Buffer::copied_below`].
+    copied_below: Option<SegmentNumber>,
     /// Room that was reserved and not used since the last hand-over, in bytes.
     reserved_bytes: u64,
     /// What was logged since the last hand-over, in bytes.
@@ -82,16 +106,18 @@ impl CoreJournal {
         epoch: BootEpoch,
         policy: SyncPolicy,
         shared: Arc<Shared>,
-        lane: Sender<Buffer>,
+        lane: Lane,
     ) -> Self {
-        let pending = empty_buffer(shard, Sequence::NONE, 0);
         Self {
             shard,
             epoch,
             policy,
             shared,
             lane,
-            pending,
+            pending: Chunks::default(),
+            last: Sequence::NONE,
+            needs_sync: false,
+            copied_below: None,
             reserved_bytes: 0,
             turn_bytes: 0,
             seen: Cell::default(),
@@ -136,22 +162,28 @@ impl CoreJournal {
     /// should have been reserved; an entry that cannot be refused takes it all the same.
     pub fn log(&mut self, entry: Entry<'_>) -> Sequence {
         let level = self.level_of(&entry);
-        let sequence = self.pending.last.next();
+        let len = entry.record_len();
+        if !self.pending.has_room(len) {
+            if self.send_pending() {
+                self.pending.advance(len);
+            } else {
+                self.pending.grow(len);
+            }
+        }
+        let sequence = self.last.next();
         let origin = Origin { epoch: self.epoch, shard: self.shard, sequence };
-        let len = encode(&mut self.pending.bytes, &Record { origin, entry }) as u64;
+        encode(self.pending.end(), &Record { origin, entry });
+        let len = len as u64;
         self.use_room(len);
         self.turn_bytes += len;
-        self.pending.last = sequence;
-        self.pending.needs_sync |= level == Level::Synced;
-        if self.pending.bytes.len() >= BUFFER_LEN_MAX {
-            self.send_pending();
-        }
+        self.last = sequence;
+        self.needs_sync |= level == Level::Synced;
         sequence
     }
 
     /// The sequence of the newest record, handed over or not.
     pub const fn last(&self) -> Sequence {
-        self.pending.last
+        self.last
     }
 
     /// What was logged since the last hand-over.
@@ -161,7 +193,7 @@ impl CoreJournal {
 
     /// Reports that everything of this shard that lives has been logged above `below`.
     pub fn report_copied(&mut self, below: SegmentNumber) {
-        self.pending.copied_below = Some(below);
+        self.copied_below = Some(below);
     }
 
     /// At the turn's end: hands over what was logged, gives back the room that was not used.
@@ -183,7 +215,7 @@ impl CoreJournal {
 
     /// Whether nothing is left to be handed over.
     pub fn is_handed_over(&self) -> bool {
-        self.pending.bytes.is_empty() && self.pending.copied_below.is_none()
+        self.pending.is_empty() && self.copied_below.is_none()
     }
 
     /// How far `shard` has come. What [`CoreJournal::log`] returned there is reached with it.
@@ -263,19 +295,13 @@ impl CoreJournal {
         if self.is_handed_over() {
             return true;
         }
-        let capacity = self.pending.bytes.len().min(BUFFER_CAPACITY_MAX);
-        let next = empty_buffer(self.shard, self.pending.last, capacity);
-        match self.lane.try_send(std::mem::replace(&mut self.pending, next)) {
-            // Without its thread the journal is at its end: nothing is reached any more.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => true,
-            Err(TrySendError::Full(buffer)) => {
-                self.pending = buffer;
-                false
-            }
+        let Self { shard, last, needs_sync, copied_below, .. } = *self;
+        let bytes = self.pending.take();
+        if let Err(buffer) = self.lane.send(Buffer { shard, bytes, last, needs_sync, copied_below }) {
+            self.pending.put_back(buffer.bytes);
+            return false;
         }
+        (self.needs_sync, self.copied_below) = (false, None);
+        true
     }
-}
-
-fn empty_buffer(shard: ShardId, last: Sequence, capacity: usize) -> Buffer {
-    Buffer { shard, bytes: Vec::with_capacity(capacity), last, needs_sync: false, copied_below: None }
 }

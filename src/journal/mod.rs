@@ -13,6 +13,7 @@
 mod aside;
 mod backup;
 mod buckets;
+mod chunks;
 mod disk;
 mod feed;
 mod folder;

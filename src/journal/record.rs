@@ -6,6 +6,9 @@
 //! the reader can say what was lost. Encoding is for the core, before the place is known.
 
 use std::fmt;
+use std::ops::DerefMut;
+
+use bytes::BufMut;
 
 use super::layout::{
     ALIGN, BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, HEAD_LEN, Head, Kind, TAIL_LEN, len_of, u32_at, u64_at,
@@ -142,21 +145,20 @@ pub const fn session_record_len(content_type_len: usize, blob_len: usize) -> usi
 }
 
 /// Appends `record` to `out`, unsealed, and returns its length. `out` holds whole records.
-pub fn encode(out: &mut Vec<u8>, record: &Record<'_>) -> usize {
+pub fn encode(out: &mut (impl BufMut + DerefMut<Target = [u8]>), record: &Record<'_>) -> usize {
     debug_assert!(out.len().is_multiple_of(ALIGN), "a buffer holds whole records");
     let start = out.len();
-    out.reserve(record.entry.record_len());
     // The head's place is kept free: it holds the check of the body behind it.
-    out.extend_from_slice(&[0; HEAD_LEN]);
+    out.put_bytes(0, HEAD_LEN);
     let mut head = record.head();
     record.write_body(out);
     let body_len = out.len() - start - HEAD_LEN;
     head.body_len = body_len as u32;
-    out.resize(start + HEAD_LEN + body_len.next_multiple_of(ALIGN), 0);
+    out.put_bytes(0, body_len.next_multiple_of(ALIGN) - body_len);
     // The padding is checked too, so that no bit of a record can flip unnoticed.
     head.body_check = crc32fast::hash(&out[start + HEAD_LEN..]);
     out[start..start + HEAD_LEN].copy_from_slice(&head.to_bytes());
-    out.extend_from_slice(&head.tail().to_bytes(0));
+    out.put_slice(&head.tail().to_bytes(0));
     debug_assert_eq!(out.len() - start, head.len());
     debug_assert_eq!(head.len(), record.entry.record_len(), "what was reserved is what is used");
     head.len()
@@ -236,26 +238,26 @@ impl Record<'_> {
         head
     }
 
-    fn write_body(&self, out: &mut Vec<u8>) {
+    fn write_body(&self, out: &mut impl BufMut) {
         match &self.entry {
             Entry::Create(session) | Entry::Update(session) => {
-                out.extend_from_slice(session.content_type);
-                out.extend_from_slice(session.blob);
+                out.put_slice(session.content_type);
+                out.put_slice(session.blob);
             }
             Entry::Delete(_) | Entry::Expire(_) | Entry::Touch { .. } => {}
             Entry::Bucket { name, .. } | Entry::KeyDelete { name, .. } => {
-                out.extend_from_slice(name.as_str().as_bytes());
+                out.put_slice(name.as_str().as_bytes());
             }
             Entry::Key { name, key, .. } => {
-                out.extend_from_slice(key.expose().as_bytes());
-                out.extend_from_slice(name.as_str().as_bytes());
+                out.put_slice(key.expose().as_bytes());
+                out.put_slice(name.as_str().as_bytes());
             }
             Entry::Synced { upto, mark } => {
                 write_mark(out, mark);
-                out.extend_from_slice(&upto.offset.as_u64().to_le_bytes());
-                out.extend_from_slice(&upto.segment.as_u32().to_le_bytes());
+                out.put_slice(&upto.offset.as_u64().to_le_bytes());
+                out.put_slice(&upto.segment.as_u32().to_le_bytes());
             }
-            Entry::Checkpoint(segment) => out.extend_from_slice(&segment.as_u32().to_le_bytes()),
+            Entry::Checkpoint(segment) => out.put_slice(&segment.as_u32().to_le_bytes()),
             Entry::Time(mark) => write_mark(out, mark),
         }
     }
@@ -266,9 +268,9 @@ const TIME_LEN: usize = 16;
 const SYNCED_LEN: usize = TIME_LEN + 12;
 const CHECKPOINT_LEN: usize = 4;
 
-fn write_mark(out: &mut Vec<u8>, mark: &TimeMark) {
-    out.extend_from_slice(&mark.journal.as_u64().to_le_bytes());
-    out.extend_from_slice(&mark.wall.as_u64().to_le_bytes());
+fn write_mark(out: &mut impl BufMut, mark: &TimeMark) {
+    out.put_slice(&mark.journal.as_u64().to_le_bytes());
+    out.put_slice(&mark.wall.as_u64().to_le_bytes());
 }
 
 fn kind_of(entry: &Entry<'_>) -> Kind {

@@ -7,12 +7,12 @@
 //! waits for either of them.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
-use super::handle::{CoreJournal, Shared};
+use super::handle::{CoreJournal, Lane, Shared};
 use super::log::{BACKLOG_MAX, Buffer, Job, JobResult, Log, LogStart, SyncPolicy, segment_len};
 use super::progress::{Condition, Level, Progress, Wake};
 use super::room::Room;
@@ -81,8 +81,10 @@ pub struct JournalStart<S> {
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
-    stop: Sender<Millis>,
-    threads: Vec<JoinHandle<()>>,
+    /// How long a shutdown may take. The writing thread ends where nobody could say so any more.
+    stop: Option<Sender<Millis>>,
+    writing: Option<JoinHandle<()>>,
+    syncing: Option<JoinHandle<()>>,
 }
 
 impl Journal {
@@ -101,21 +103,13 @@ impl Journal {
         let (jobs, jobs_out) = bounded(JOBS_MAX);
         let (results_in, results) = bounded(JOBS_MAX);
         let (stop, stops) = bounded(1);
-        let syncing = Syncer {
-            storage: storage.clone(),
-            shared: Arc::clone(&shared),
-            jobs: jobs_out,
-            results: results_in,
-            stopwatch,
-            metrics: Arc::clone(&metrics),
-        };
         let writing = Writer {
             log,
-            storage,
+            storage: storage.clone(),
             policy,
             clock,
             stopwatch,
-            metrics,
+            metrics: Arc::clone(&metrics),
             shared: Arc::clone(&shared),
             lane,
             jobs,
@@ -127,13 +121,24 @@ impl Journal {
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Threads)
         };
-        let threads = vec![
-            spawn("journal-sync", Box::new(move || syncing.run()))?,
-            spawn("journal", Box::new(move || writing.run()))?,
-        ];
-        let core = |shard| CoreJournal::new(shard, epoch, policy, Arc::clone(&shared), lane_in.clone());
+        let writing = spawn("journal", Box::new(move || writing.run()))?;
+        let writer = writing.thread().clone();
+        let syncing = Syncer {
+            storage,
+            shared: Arc::clone(&shared),
+            jobs: jobs_out,
+            results: results_in,
+            writer: writer.clone(),
+            stopwatch,
+            metrics,
+        };
+        let mut journal =
+            Self { shared: Arc::clone(&shared), stop: Some(stop), writing: Some(writing), syncing: None };
+        journal.syncing = Some(spawn("journal-sync", Box::new(move || syncing.run()))?);
+        let lane = |_| Lane { buffers: lane_in.clone(), writer: writer.clone() };
+        let core = |shard| CoreJournal::new(shard, epoch, policy, Arc::clone(&shared), lane(shard));
         let cores = shards.shards().map(core).collect();
-        Ok((Self { shared, stop, threads }, cores))
+        Ok((journal, cores))
     }
 
     /// How far the log has come.
@@ -145,9 +150,19 @@ impl Journal {
     /// handed over their last by now. Blocks, `within` at most.
     pub fn shut_down(mut self, within: Millis) -> Result<(), NotSettled> {
         // A thread that is gone has poisoned the log or panicked: there is nobody to ask.
-        let _ = self.stop.try_send(within);
-        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+        let _ = self.stop.iter().try_for_each(|stop| stop.try_send(within));
+        for thread in [self.writing.take(), self.syncing.take()].into_iter().flatten() {
+            thread.thread().unpark();
+            drop(thread.join());
+        }
         if self.shared.is_settled() { Ok(()) } else { Err(NotSettled) }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop = None;
+        self.writing.iter().for_each(|writing| writing.thread().unpark());
     }
 }
 
@@ -177,6 +192,7 @@ struct Syncer<S: Storage> {
     shared: Arc<Shared>,
     jobs: Receiver<Job<S::File>>,
     results: Sender<JobResult<S::File>>,
+    writer: Thread,
     stopwatch: fn() -> Duration,
     metrics: Arc<JournalMetrics>,
 }
@@ -191,6 +207,7 @@ impl<S: Storage> Syncer<S> {
             if self.results.send(result).is_err() {
                 return;
             }
+            self.writer.unpark();
         }
     }
 }
@@ -218,14 +235,14 @@ enum Woken<File> {
     Result(JobResult<File>),
     Stop(Millis),
     ByTime,
-    /// All who could hand anything over are gone.
+    /// The journal was dropped, or the thread that syncs is gone.
     Abandoned,
 }
 
 impl<S: Storage> Writer<S> {
     fn run(mut self) {
         loop {
-            let woken = self.sleep();
+            let woken = self.next();
             let now = (self.clock)();
             self.log.set_live(self.shared.live());
             match woken {
@@ -244,17 +261,26 @@ impl<S: Storage> Writer<S> {
         }
     }
 
-    fn sleep(&self) -> Woken<S::File> {
+    /// What is to be done next; sleeps until there is something. Whoever sends this thread
+    /// anything unparks it behind that, so nothing that is missed here is slept through.
+    fn next(&self) -> Woken<S::File> {
+        if let Some(woken) = self.take() {
+            return woken;
+        }
         let now = (self.clock)().moment;
         let due = self.log.next_deadline().map_or(SLEEP_MAX, |due| due.since(now));
         let longest = if self.stop_by.is_some() { SHUTDOWN_STEP } else { SLEEP_MAX };
-        let timeout = Duration::from_millis(due.min(longest).as_u64());
-        select! {
-            recv(self.lane) -> buffer => buffer.map_or(Woken::Abandoned, Woken::Buffer),
-            recv(self.results) -> result => result.map_or(Woken::Abandoned, Woken::Result),
-            recv(self.stops) -> within => within.map_or(Woken::Abandoned, Woken::Stop),
-            default(timeout) => Woken::ByTime,
-        }
+        thread::park_timeout(Duration::from_millis(due.min(longest).as_u64()));
+        self.take().unwrap_or(Woken::ByTime)
+    }
+
+    /// What somebody has sent: results first, for they are few and others wait for them.
+    fn take(&self) -> Option<Woken<S::File>> {
+        let result = received(&self.results, Woken::Result);
+        let stop = || received(&self.stops, Woken::Stop);
+        // Cores that are gone hand over nothing more, and that is no end: a shutdown follows.
+        let buffer = || self.lane.try_recv().ok().map(Woken::Buffer);
+        result.or_else(stop).or_else(buffer)
     }
 
     /// What else has been handed over by now, up to what one write should take.
@@ -334,6 +360,15 @@ impl<S: Storage> Writer<S> {
             self.shared.settle();
         }
         is_settled || self.log.is_poisoned() || now.moment >= stop_by
+    }
+}
+
+/// What lies in a channel; that everybody has left it, where nothing ever comes again.
+fn received<T, File>(channel: &Receiver<T>, wrap: fn(T) -> Woken<File>) -> Option<Woken<File>> {
+    match channel.try_recv() {
+        Ok(message) => Some(wrap(message)),
+        Err(TryRecvError::Empty) => None,
+        Err(TryRecvError::Disconnected) => Some(Woken::Abandoned),
     }
 }
 

@@ -22,6 +22,8 @@ mod start;
 
 use std::collections::VecDeque;
 
+use bytes::BytesMut;
+
 use super::record::{Entry, NO_SHARD, Origin, Record, TimeMark, encode};
 use super::seal::Salt;
 use super::storage::{SegmentFile, Storage, StorageError};
@@ -49,7 +51,7 @@ pub struct Buffer {
     /// Whose they are.
     pub shard: ShardId,
     /// Whole records, not sealed. May be empty.
-    pub bytes: Vec<u8>,
+    pub bytes: BytesMut,
     /// The shard's newest sequence once these are written. Never goes back.
     pub last: Sequence,
     /// Whether an answer waits until they are synced.
@@ -107,7 +109,7 @@ pub const BACKLOG_MAX: ByteCount = ByteCount::from_mib(128);
 /// What copies may take of it.
 const BACKLOG_COPIES: ByteCount = ByteCount::from_mib(48);
 /// Above this a sync does not wait for its second.
-const BACKLOG_SYNC: ByteCount = ByteCount::from_mib(32);
+const BACKLOG_SYNC: ByteCount = ByteCount::from_mib(8);
 /// How long written records may wait for a sync that nobody asked for.
 const SYNC_DELAY_MAX: Millis = Millis::from_secs(1);
 /// The least time between syncs that are asked for: those who come meanwhile share one.

@@ -4,6 +4,8 @@
 //! are parts too. A part is sealed for the place that it is written to, and can be unsealed
 //! for another one; its records are never looked into.
 
+use bytes::BytesMut;
+
 use super::super::layout::record_len;
 use super::super::seal::{Salt, seal};
 use super::super::units::{LogOffset, Position, SegmentNumber, Sequence};
@@ -13,7 +15,7 @@ use crate::types::ShardId;
 #[derive(Debug)]
 pub(super) struct Part {
     /// Sealed as `seal` says. May be empty.
-    pub bytes: Vec<u8>,
+    pub bytes: BytesMut,
     /// What it stands for.
     pub kind: PartKind,
     /// What the bytes are sealed for; nothing before they were first tried.
@@ -38,7 +40,7 @@ pub(super) enum PartKind {
 }
 
 impl Part {
-    pub fn new(bytes: Vec<u8>, kind: PartKind) -> Self {
+    pub fn new(bytes: BytesMut, kind: PartKind) -> Self {
         Self { bytes, kind, seal: None, end: None }
     }
 
@@ -78,9 +80,7 @@ impl Part {
         if at == 0 {
             return None;
         }
-        let rest = self.bytes.split_off(at);
-        let head = std::mem::replace(&mut self.bytes, rest);
-        Some(Self::new(head, PartKind::Head))
+        Some(Self::new(self.bytes.split_to(at), PartKind::Head))
     }
 
     /// The length of the first record, in bytes.

@@ -116,7 +116,7 @@ impl<S: Storage> Log<S> {
     pub(super) fn queue_mark(&mut self, entry: Entry<'_>, kind: PartKind) {
         self.marks = self.marks.next();
         let origin = Origin { shard: NO_SHARD, epoch: self.epoch, sequence: self.marks };
-        let mut bytes = Vec::with_capacity(128);
+        let mut bytes = BytesMut::with_capacity(128);
         encode(&mut bytes, &Record { origin, entry });
         debug_assert!(bytes.len() as u64 <= MARKS_LEN_MAX);
         self.queue.push_back(Part::new(bytes, kind));

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::BytesMut;
+
 use super::log::{Buffer, Job, JobResult, Log, LogStart, SyncPolicy};
 use super::record::{Entry, Origin, Record, SessionImage, decode, encode};
 use super::recover::{Recovery, Terms};
@@ -49,7 +51,7 @@ struct Shard {
     sessions: BTreeMap<u64, Live>,
     /// By session: from which sequence on it had which version, or none.
     history: BTreeMap<u64, Vec<(u64, Option<u64>)>>,
-    pending: Vec<u8>,
+    pending: BytesMut,
     needs_sync: bool,
     /// Answers that wait: for which sequence, and whether for its sync.
     waits: Vec<(u64, bool)>,
@@ -79,7 +81,7 @@ impl Shard {
             sequence: 0,
             sessions,
             history,
-            pending: Vec::new(),
+            pending: BytesMut::new(),
             needs_sync: false,
             waits: Vec::new(),
             told: 0,

@@ -4,10 +4,11 @@
 //! whatever order a test asks for.
 
 use std::sync::Arc;
+use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::handle::{CoreJournal, Shared};
+use super::handle::{CoreJournal, Lane, Shared};
 use super::log::{Buffer, Job, JobResult, Log, LogStart};
 use super::progress::{Condition, Level, Progress};
 use super::recover::{Recovery, Terms};
@@ -75,7 +76,9 @@ impl SimJournal {
         let shared = Shared::new(Progress::new(shards, Box::new(|_| ())), Room::new(log.room()), live);
         let shared = Arc::new(shared);
         let (lane_in, lane) = bounded(4096);
-        let core = |shard| CoreJournal::new(shard, epoch, policy, Arc::clone(&shared), lane_in.clone());
+        // Nobody sleeps here: whoever is woken is awake.
+        let way = |_| Lane { buffers: lane_in.clone(), writer: thread::current() };
+        let core = |shard| CoreJournal::new(shard, epoch, policy, Arc::clone(&shared), way(shard));
         let cores = shards.shards().map(core).collect();
         let (jobs, results) = (Vec::new(), Vec::new());
         let mut journal = Self { log, disk: disk.clone(), shared, lane, jobs, results };

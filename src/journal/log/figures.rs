@@ -1,4 +1,7 @@
 //! What the log says of itself: what may be reserved, and how it stands.
+//!
+//! Room is told as sums of all that was ever reserved, so that whoever reserves compares one
+//! counter with one limit; all else is for metrics. Nothing here changes anything.
 
 use super::*;
 

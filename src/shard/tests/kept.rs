@@ -74,26 +74,22 @@ fn no_promised_deadline_is_lost_by_a_kill_and_none_grows_by_more_than_the_slack(
         [(1, 3_000), (20, 3_000), (600, 37_500), (86_400, SLACK), (LONG_TTL / 1000, SLACK)]
     {
         let mut life = Life::new(SyncPolicy::EverySecond);
-        let created = life.apply(1, create(b"a", Some(ttl(own_ttl)))).0;
-        let mut promised = Life::deadline(&created);
+        life.apply(1, create(b"a", Some(ttl(own_ttl))));
         life.settle();
         for step in 0..40 {
             life.pass(own_ttl * 1000 / [3, 50, 1000, 7][step % 4]);
             let (outcome, wait) = life.read(1);
             // What has to wait is not promised before it has come.
-            if life.missing(wait).is_none() {
-                promised = Life::deadline(&outcome);
-            } else {
+            if !life.missing(wait).is_none() {
                 life.write();
                 assert!(life.missing(wait).is_none());
-                promised = Life::deadline(&outcome);
             }
+            let promised = Life::deadline(&outcome);
             if step % 5 == 4 {
                 life = life.kill_and_start(0);
                 let restored = Life::deadline(&life.peek(1));
                 let most = (promised + slack).min(life.millis + own_ttl * 1000);
                 assert!((promised..=most).contains(&restored), "{own_ttl}, {step}: {promised} {restored}");
-                promised = restored;
             }
         }
     }

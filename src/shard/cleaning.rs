@@ -73,8 +73,9 @@ impl Shard {
     }
 
     /// Logs the deadlines of a piece of all sessions as they are, without slack, so that after
-    /// this end a session ends exactly when it was to end.
-    pub fn log_deadlines(&mut self, walk: &mut Walk, now: Moment) -> Walked {
+    /// this end a session ends exactly when it was to end; one that is due already, too, for the
+    /// wheel may not have come by.
+    pub fn log_deadlines(&mut self, walk: &mut Walk) -> Walked {
         let mut places_left = PLACES_PER_TURN;
         loop {
             let before = *walk;
@@ -82,7 +83,7 @@ impl Shard {
                 Step::End => return Walked::Done,
                 Step::Pause => return Walked::More,
                 Step::At(handle) => {
-                    if self.log_deadline(handle, now).is_err() {
+                    if self.log_deadline(handle).is_err() {
                         *walk = before;
                         return Walked::NoRoom;
                     }
@@ -105,11 +106,9 @@ impl Shard {
         Ok(len)
     }
 
-    fn log_deadline(&mut self, handle: Handle, now: Moment) -> Result<(), Refusal> {
+    fn log_deadline(&mut self, handle: Handle) -> Result<(), Refusal> {
         let view = self.store.view(handle);
-        let Some(keeper) = self.keeper.as_mut().filter(|_| !view.deadline.is_due(now)) else {
-            return Ok(());
-        };
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
         keeper.reserve(Need::Reserve, PLAIN_RECORD)?;
         if let Some(stamp) = keeper.log_exact(&view) {
             self.store.stamp(handle, stamp);

@@ -93,7 +93,7 @@ impl Node {
 
     /// Logs a piece of all deadlines as they are, before an orderly end.
     pub fn log_deadlines(&mut self, walk: &mut Walk) -> Walked {
-        self.parts.shard.log_deadlines(walk, self.now.moment)
+        self.parts.shard.log_deadlines(walk)
     }
 
     /// Hands over what was logged in this turn. False where there was no room for it: it has to

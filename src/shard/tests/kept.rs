@@ -140,7 +140,7 @@ fn an_orderly_end_keeps_every_deadline_to_the_millisecond() {
     life.pass(2_000);
     let seen: Vec<_> = (0..200).map(|number| life.read(number).0).collect();
     let mut walk = Walk::default();
-    assert_eq!(life.shard.log_deadlines(&mut walk, at(life.millis)), Walked::Done);
+    assert_eq!(life.shard.log_deadlines(&mut walk), Walked::Done);
     life.settle();
     let mut life = life.lose_power_and_start(500);
     let mut lived = 0;
@@ -154,6 +154,20 @@ fn an_orderly_end_keeps_every_deadline_to_the_millisecond() {
         }
     }
     assert!(lived > 150, "{lived}");
+}
+
+#[test]
+fn a_session_that_is_due_at_an_orderly_end_does_not_come_back_after_it() {
+    let mut life = Life::new(SyncPolicy::EverySecond);
+    life.apply(1, create(b"a", Some(ttl(10))));
+    life.settle();
+    // Nobody asks for it, and the wheel has not come by.
+    life.pass(10_000);
+    let mut walk = Walk::default();
+    assert_eq!(life.shard.log_deadlines(&mut walk), Walked::Done);
+    life.settle();
+    let mut life = life.kill_and_start(0);
+    assert_eq!(life.peek(1), Seen::Refused(Refusal::Missing));
 }
 
 #[test]

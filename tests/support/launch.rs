@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -32,6 +34,8 @@ pub struct Launch {
     names_config: bool,
     listen: Option<String>,
     admin_listen: Option<String>,
+    /// Whether a write past the limit of a file's size fails instead of ending the server.
+    outlives_file_size: bool,
 }
 
 /// What a process that has ended left behind.
@@ -72,6 +76,7 @@ impl Launch {
             names_config: false,
             listen: None,
             admin_listen: None,
+            outlives_file_size: false,
         }
     }
 
@@ -108,6 +113,18 @@ impl Launch {
     /// Has an admin listener there.
     pub fn admin_listen(mut self, addr: &str) -> Self {
         self.admin_listen = Some(addr.to_owned());
+        self
+    }
+
+    /// Keeps the journal in this folder.
+    pub fn data_dir(self, dir: &Path) -> Self {
+        self.flag("--data-dir").flag(dir.to_str().expect("a path that is text"))
+    }
+
+    /// Lets writes past the limit of a file's size fail, see [`Server::limit_file_size`]. Otherwise
+    /// the signal that comes with them ends the server.
+    pub fn outlive_file_size(mut self) -> Self {
+        self.outlives_file_size = true;
         self
     }
 
@@ -154,8 +171,21 @@ impl Launch {
         Ended { code: status.code(), stdout, stderr }
     }
 
+    /// Starts the server and kills it after so long, wherever it is by then.
+    pub fn kill_after(self, span: Duration) {
+        let dir = folder();
+        let mut child = self.spawn(dir.path());
+        thread::sleep(span);
+        child.kill().and_then(|()| child.wait()).expect("a child can be killed");
+    }
+
     fn spawn(&self, dir: &Path) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seshun"));
+        const BINARY: &str = env!("CARGO_BIN_EXE_seshun");
+        let mut command = Command::new(if self.outlives_file_size { "sh" } else { BINARY });
+        if self.outlives_file_size {
+            // A signal that is ignored stays so in the program that takes the shell's place.
+            command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#, BINARY]);
+        }
         for (name, _) in env::vars_os() {
             let read_by_the_server = name
                 .to_str()

@@ -14,6 +14,13 @@ impl Metrics {
         Self(samples.map(parse_sample).collect())
     }
 
+    /// What the process says of `name`, which has no labels.
+    #[track_caller]
+    pub fn value(&self, name: &str) -> f64 {
+        let found = self.0.iter().find(|(series, _)| series == name);
+        found.unwrap_or_else(|| panic!("nobody counts {name}")).1
+    }
+
     /// What each core says of `name`, by its number.
     #[track_caller]
     pub fn by_core(&self, name: &str) -> Vec<f64> {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use super::{Client, Metrics, Shape, eventually};
@@ -59,13 +59,18 @@ impl Server {
     /// A new connection to its admin listener.
     #[track_caller]
     pub fn connect_admin(&self) -> Client {
-        let addr = eventually("the line on stderr that says where admin listens", || {
+        Client::connect_to_admin(self.admin_addr())
+    }
+
+    /// Where its admin listener is.
+    #[track_caller]
+    pub fn admin_addr(&self) -> SocketAddr {
+        eventually("the line on stderr that says where admin listens", || {
             let stderr = self.stderr();
             let (_, rest) = stderr.split_once("admin listening on http://")?;
             let (addr, _) = rest.split_once('\n')?;
             addr.split_whitespace().next()?.parse().ok()
-        });
-        Client::connect_to_admin(addr)
+        })
     }
 
     /// What its admin listener counts.
@@ -116,6 +121,26 @@ impl Server {
     pub fn wait_exit(&mut self) -> Option<i32> {
         let status = wait_bounded(&mut self.child);
         status.unwrap_or_else(|| panic!("the server did not end:\n{}", self.stderr())).code()
+    }
+
+    /// From now on it can write to no file beyond so many bytes; none for no limit. Needs
+    /// [`Launch::outlive_file_size`](super::Launch::outlive_file_size).
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).expect("a child takes limits");
+    }
+
+    /// The descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("a child that runs").count()
+    }
+
+    /// The memory that it has resident, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a VmRSS line");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kib * 1024
     }
 
     fn signal(&self, signal: Signal) {

@@ -156,6 +156,20 @@ fn an_orderly_end_keeps_every_deadline_to_the_millisecond() {
 }
 
 #[test]
+fn a_session_that_is_due_at_an_orderly_end_does_not_come_back_after_it() {
+    let mut life = Life::new(SyncPolicy::EverySecond);
+    life.apply(1, create(b"a", Some(ttl(10))));
+    life.settle();
+    // Nobody asks for it, and the wheel has not come by.
+    life.pass(10_000);
+    let mut walk = Walk::default();
+    assert_eq!(life.shard.log_deadlines(&mut walk, at(life.millis)), Walked::Done);
+    life.settle();
+    let mut life = life.kill_and_start(0);
+    assert_eq!(life.peek(1), Seen::Refused(Refusal::Missing));
+}
+
+#[test]
 fn whoever_was_told_that_a_session_is_gone_never_sees_it_again() {
     for by_wheel in [false, true] {
         let mut life = Life::new(SyncPolicy::EverySecond);

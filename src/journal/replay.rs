@@ -202,7 +202,11 @@ impl Replay {
         let segments = folder.list()?;
         progress.begin(ReplayPhase::Survey, &segments);
         let survey = |segment, buffer: &mut Vec<u8>| {
-            read_whole(&folder, segment, buffer)?;
+            if folder.is_blank(segment)? {
+                buffer.clear();
+            } else {
+                read_whole(&folder, segment, buffer)?;
+            }
             progress.finish(segment);
             Ok(survey_one(segment, buffer, terms.filing))
         };

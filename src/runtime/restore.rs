@@ -27,6 +27,9 @@ use crate::types::{ByteCount, ShardCount, ShardId};
 /// Notices of a replay that are logged one by one; `seshun verify` tells all.
 const NOTICES_LOGGED_MAX: usize = 20;
 
+/// Threads that survey segments. Each has one in memory, and more of them would wait for the disk.
+const SURVEY_THREADS_MAX: usize = 8;
+
 /// A folder that was read and judged, and is locked.
 pub struct Restoring {
     replay: Arc<Replay>,
@@ -85,7 +88,7 @@ impl Restoring {
         let terms = ReplayTerms {
             filing: Filing { shards: owners.shards(), owner_of: &owner_of },
             terms: Terms { wall_now: now.wall, session_ttl: rules.ttl, downtime_max: settings.downtime_max },
-            threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            threads: thread::available_parallelism().map_or(1, NonZeroUsize::get).min(SURVEY_THREADS_MAX),
         };
         let replay = Replay::open(&settings.dir, &terms, progress)?;
         let recovery = replay.recovery();

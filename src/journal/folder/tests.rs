@@ -108,3 +108,27 @@ fn a_look_leaves_no_trace_not_even_a_time_of_access() {
     assert_eq!(fs::metadata(folder.path()).unwrap().accessed().unwrap(), long_ago);
     assert_eq!(traces(folder.path()), before);
 }
+
+#[test]
+fn a_segment_that_was_only_allocated_is_blank_and_need_not_be_read() {
+    let folder = folder_of(&[1 << 20, 1 << 20, 1 << 20, 1 << 20]);
+    let disk = Disk::open(folder.path()).unwrap();
+    let read = Folder::open(folder.path()).unwrap();
+    let files = read.list().unwrap();
+    // At the front, far behind, and cut to nothing.
+    for (index, offset) in [(1, 0), (2, 900_000)] {
+        let file = disk.open(files[index].number).unwrap();
+        disk.write_at(&file, offset, &[io::IoSlice::new(b"x")]).unwrap();
+    }
+    disk.truncate(&disk.open(files[3].number).unwrap(), ByteCount::ZERO).unwrap();
+    let mut bytes = vec![9; 100];
+    read.read_written(files[0], &mut bytes).unwrap();
+    // Not every file system can tell.
+    assert_eq!(bytes.len(), if read.is_blank(files[0]).unwrap() { 0 } else { 1 << 20 });
+    assert!(bytes.iter().all(|byte| *byte == 0));
+    for (file, len) in files[1..].iter().zip([1 << 20, 1 << 20, 0]) {
+        assert!(!read.is_blank(*file).unwrap(), "{file:?}");
+        read.read_written(*file, &mut bytes).unwrap();
+        assert_eq!(bytes.len(), len, "{file:?}");
+    }
+}

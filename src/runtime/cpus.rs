@@ -54,13 +54,19 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
-/// Decides how many cores run on `machine`, and where.
-pub fn plan(cores: CoreCount, machine: &Machine) -> Plan {
+/// From so many CPUs on, one is left to the journal's threads. With fewer it would be too large
+/// a share of what serves.
+const PARALLELISM_FOR_JOURNAL_MIN: usize = 4;
+
+/// Decides how many cores run on `machine`, and where; `with_journal` says whether its threads
+/// want to run beside them.
+pub fn plan(cores: CoreCount, machine: &Machine, with_journal: bool) -> Plan {
     let parallelism = machine.parallelism.get();
     let shards = match cores {
         CoreCount::Exactly(count) => count,
         CoreCount::Auto => {
-            let granted = u16::try_from(parallelism).unwrap_or(ShardCount::MAX).min(ShardCount::MAX);
+            let is_one_left = with_journal && parallelism >= PARALLELISM_FOR_JOURNAL_MIN;
+            let granted = u16::try_from(parallelism - usize::from(is_one_left)).unwrap_or(ShardCount::MAX).min(ShardCount::MAX);
             ShardCount::new(granted).unwrap_or(ShardCount::ONE)
         }
     };
@@ -173,7 +179,7 @@ mod tests {
             (exactly(2), &[2, 5, 7], &[2, 5]),
             (CoreCount::Auto, &[1], &[1]),
         ] {
-            let plan = plan(cores, &machine(allowed, allowed.len()));
+            let plan = plan(cores, &machine(allowed, allowed.len()), false);
             let pins: Vec<_> = pinned.iter().map(|number| Some(CpuId::new(*number))).collect();
             assert_eq!((plan.pins, plan.notes.len()), (pins, 0), "{cores:?} on {allowed:?}");
         }
@@ -188,7 +194,7 @@ mod tests {
             (exactly(4), &[0, 1, 2, 3], 1, 4, "quota grants the time of 1 of 4"),
             (CoreCount::Auto, &[], 3, 3, "cannot be read"),
         ] {
-            let plan = plan(cores, &machine(allowed, parallelism));
+            let plan = plan(cores, &machine(allowed, parallelism), false);
             assert_eq!(plan.shards.get(), count, "{reason}");
             assert_eq!(plan.pins, vec![None; usize::from(count)], "{reason}");
             assert!(plan.notes.len() == 1 && plan.notes[0].contains(reason), "{:?}", plan.notes);
@@ -196,9 +202,27 @@ mod tests {
     }
 
     #[test]
+    fn one_of_four_cpus_or_more_is_left_to_the_journal_unless_cores_are_counted() {
+        for (cores, parallelism, with_journal, count) in [
+            (CoreCount::Auto, 1, true, 1),
+            (CoreCount::Auto, 3, true, 3),
+            (CoreCount::Auto, 4, true, 3),
+            (CoreCount::Auto, 4, false, 4),
+            (CoreCount::Auto, 64, true, 63),
+            (exactly(4), 4, true, 4),
+        ] {
+            let numbers: Vec<usize> = (0..parallelism).collect();
+            let plan = plan(cores, &machine(&numbers, parallelism), with_journal);
+            assert_eq!(usize::from(plan.shards.get()), count, "{cores:?} of {parallelism}, {with_journal}");
+            assert_eq!(plan.pins.last(), Some(&Some(CpuId::new(count - 1))));
+            assert!(plan.notes.is_empty());
+        }
+    }
+
+    #[test]
     fn a_machine_larger_than_the_limit_gets_the_limit() {
         let numbers: Vec<usize> = (0..512).collect();
-        let plan = plan(CoreCount::Auto, &machine(&numbers, 512));
+        let plan = plan(CoreCount::Auto, &machine(&numbers, 512), true);
         assert_eq!((plan.shards.get(), plan.pins.len()), (ShardCount::MAX, 256));
         assert_eq!(plan.pins[255], Some(CpuId::new(255)));
     }

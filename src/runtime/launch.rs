@@ -151,7 +151,7 @@ pub enum Event {
 
 /// Starts the service and returns when it has ended in order.
 pub fn run(settings: LaunchSettings) -> Result<(), LaunchError> {
-    let plan = cpus::plan(settings.cores, &Machine::inspect());
+    let plan = cpus::plan(settings.cores, &Machine::inspect(), settings.journal.is_some());
     plan.notes.iter().for_each(|note| log::warn!("{note}"));
     let (connections_max, note) = descriptors::connections_allowed(settings.connections_max, plan.shards);
     note.iter().for_each(|note| log::warn!("{note}"));

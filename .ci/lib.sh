@@ -21,13 +21,15 @@ install_packages() {
   apt-get -qq update >/dev/null && apt-get -qq install -y --no-install-recommends "$@" >/dev/null
 }
 
-# start_server FLAG…: starts a server in the background and waits until it is ready.
+# start_server FLAG…: starts a server in the background and waits until it is ready. Its journal
+# is new, and goes with the server; one that is to stay is in the folder that server_data names.
 # Sets server_pid and server_url. Whoever calls it traps EXIT with end_server.
 start_server() {
   server_pid=
   server_url=
   server_dir=$(mktemp -d)
-  "$seshun" "$@" >"$server_dir/out" 2>"$server_dir/err" </dev/null &
+  SESHUN_JOURNAL_DIR=${server_data:-$server_dir/data} \
+    "$seshun" "$@" >"$server_dir/out" 2>"$server_dir/err" </dev/null &
   server_pid=$!
   for _ in $(seq 100); do
     server_url=$(sed -n 's/^seshun listening on //p' "$server_dir/out")

@@ -19,6 +19,12 @@ use crate::versus::process::find;
 /// The master key that Seshun's built-in configuration honours on loopback.
 pub const MASTER_KEY: &str = "change-me-before-you-expose-me";
 
+/// The flag that names the folder of Seshun's journal: whoever gives it wants the journal kept.
+const DATA_FLAG: &str = "--data-dir";
+
+/// The variable that sets what Seshun keeps; there is no flag for it.
+const JOURNAL_MODE: &str = "SESHUN_JOURNAL_MODE";
+
 /// The file that the raw loop reads its answers from, in its folder.
 const SCRIPT: &str = "script.json";
 
@@ -134,6 +140,9 @@ impl Who {
             Self::Seshun => {
                 command.args(["--config", "builtin", "--admin-listen", "off", "--listen"]);
                 command.arg(place.addr.to_string());
+                if !flags.iter().any(|flag| flag.starts_with(DATA_FLAG)) {
+                    command.env(JOURNAL_MODE, "memory");
+                }
             }
             Self::Nginx => {
                 let configuration = place.folder.join("nginx.conf");
@@ -240,6 +249,25 @@ mod tests {
             };
             assert!(listens.contains("40123") && listens.contains("127.0.0.1"), "{listens}");
             assert_eq!(args.last().map(String::as_str), Some("--more"), "{who:?}");
+        }
+    }
+
+    #[test]
+    fn seshun_keeps_a_journal_only_where_a_flag_names_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let addr: SocketAddr = "127.0.0.1:40123".parse().unwrap();
+        let place = Place { addr, folder: folder.path(), connections: 64 };
+        let mode_with = |flags: &[&str]| {
+            let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+            let command = Who::Seshun.command(Path::new("x"), place, &flags).unwrap();
+            let mode = command.get_envs().find(|(name, _)| *name == JOURNAL_MODE);
+            mode.and_then(|(_, value)| Some(value?.to_str()?.to_owned()))
+        };
+        for flags in [&[][..], &["--cores", "1"]] {
+            assert_eq!(mode_with(flags).as_deref(), Some("memory"), "{flags:?}");
+        }
+        for flags in [&["--data-dir", "data"][..], &["--cores=1", "--data-dir=data"]] {
+            assert_eq!(mode_with(flags), None, "{flags:?}");
         }
     }
 

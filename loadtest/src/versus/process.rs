@@ -6,6 +6,7 @@
 //! seconds, children included; nothing that was not started here is ever touched.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -155,15 +156,17 @@ fn signal(pid: u32, signal: Signal) {
 }
 
 /// Its own group, so that an interrupt at the terminal reaches the comparison alone, which
-/// then ends the child; and nothing of the environment that configures Seshun.
+/// then ends the child; and nothing of our environment that configures Seshun, but what the
+/// command itself has set.
 fn redirect(command: &mut Command, folder: &Path, output: &Path) -> io::Result<()> {
     let file = File::create(output)?;
     // A pipe: it is closed with the child's entry here, which ends the raw loop.
     command.stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file);
     command.current_dir(folder).process_group(0);
+    let is_set = |command: &Command, name: &OsStr| command.get_envs().any(|(set, _)| set == name);
     for (name, _) in env::vars_os() {
         let is_ours = name.to_string_lossy().starts_with("SESHUN_");
-        if is_ours || name == "DEBUG" || name == "RUST_LOG" {
+        if (is_ours || name == "DEBUG" || name == "RUST_LOG") && !is_set(command, &name) {
             command.env_remove(name);
         }
     }

@@ -279,7 +279,7 @@ impl Node {
     }
 
     /// The shard that a call goes to: its session's owner, or where a new session should go.
-    pub(super) fn owner(&self, call: &SessionCall) -> ShardId {
+    pub(super) fn owner(&mut self, call: &SessionCall) -> ShardId {
         match frame::named(&call.intent) {
             Some(id) => self.parts.owners.owner_of(id),
             None => self.parts.placement.choose(self.parts.shard.len(), self.parts.shard.bytes()),

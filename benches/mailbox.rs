@@ -1,7 +1,8 @@
 //! What a hop between cores costs.
 //!
-//! Posting and draining without any wake-up, which is what a busy core pays, and a round
-//! trip between two threads that both sleep in between, which is nearly all wake-ups.
+//! Posting and draining without any wake-up, which is what a busy core pays; the look at all
+//! peers at a turn's end, where nothing was posted; and a round trip between two threads that
+//! both sleep in between, which is nearly all wake-ups.
 
 use std::hint::black_box;
 use std::thread;
@@ -43,6 +44,17 @@ fn post_and_drain(criterion: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
+    group.finish();
+}
+
+fn look_at_peers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("mailbox/peers that got nothing");
+    for count in [7, 63, 255] {
+        let peers: Vec<_> = (0..count).map(|_| new_mailbox()).collect();
+        group.bench_function(count.to_string(), |bencher| {
+            bencher.iter(|| peers.iter().for_each(|(peer, ..)| black_box(peer).ring_if_parked()));
+        });
+    }
     group.finish();
 }
 
@@ -111,5 +123,5 @@ impl Stopwatch {
     }
 }
 
-criterion_group!(benches, post_and_drain, round_trip);
+criterion_group!(benches, post_and_drain, look_at_peers, round_trip);
 criterion_main!(benches);

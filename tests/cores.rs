@@ -11,7 +11,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use support::{App, Launch, Response, Server, Shape, eventually};
+use support::{App, Client, Launch, Response, Server, Shape, eventually};
 
 /// Runs a test at each of these core counts, with an admin listener, each on a server of its own.
 fn at_core_counts(test: impl Fn(&Server)) {
@@ -135,6 +135,36 @@ fn connections_spread_evenly_over_the_cores() {
             (open.iter().copied().fold(f64::MAX, f64::min), open.iter().copied().fold(0.0, f64::max));
         assert!(most - least <= 2.0, "{open:?}");
     });
+}
+
+/// So many connections, made one after the other or all at the same time.
+fn connect(server: &Server, count: usize, at_once: bool) -> Vec<Client> {
+    if !at_once {
+        return (0..count).map(|_| server.connect()).collect();
+    }
+    thread::scope(|scope| {
+        let connecting: Vec<_> = (0..count).map(|_| scope.spawn(|| server.connect())).collect();
+        connecting.into_iter().map(|client| client.join().expect("it only connects")).collect()
+    })
+}
+
+#[test]
+fn eight_connections_over_four_cores_are_two_on_each() {
+    for shape in [Shape::cores(4), Shape::epoll(4)] {
+        let server = Launch::shape(shape).with_admin().start();
+        for at_once in [false, true, false, true] {
+            let clients = connect(&server, 8, at_once);
+            let counted = |count: usize| {
+                eventually("all connections are counted", || {
+                    let open = server.metrics().by_core("seshun_connections_open");
+                    (open.iter().sum::<f64>() as usize == count).then_some(open)
+                })
+            };
+            assert_eq!(counted(8), [2.0; 4], "{shape:?}, at once: {at_once}");
+            drop(clients);
+            counted(0);
+        }
+    }
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
+    /// The most that a core holds of them, in bytes.
+    pub(super) const KEPT_BYTES_MAX: usize = (CHUNKS_MAX + 1) * CHUNK_LEN;
+
     /// Whether nothing was written that was not taken.
     pub(super) fn is_empty(&self) -> bool {
         self.filling.is_empty()

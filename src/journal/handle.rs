@@ -101,6 +101,9 @@ pub struct CoreJournal {
 }
 
 impl CoreJournal {
+    /// The most memory that a core keeps to write its records into, in bytes.
+    pub const KEPT_BYTES_MAX: usize = Chunks::KEPT_BYTES_MAX;
+
     pub(super) fn new(
         shard: ShardId,
         epoch: BootEpoch,

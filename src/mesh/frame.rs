@@ -77,6 +77,9 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// What the buffers of an empty frame may take, in bytes.
+    pub(super) const KEPT_BYTES_MAX: usize = 2 * KEPT_BYTES_MAX;
+
     /// An empty frame of this core's.
     pub fn new(sender: ShardId) -> Self {
         let ticket = Ticket::NONE;

@@ -105,6 +105,10 @@ pub struct Node {
 }
 
 impl Node {
+    /// The most memory that a core keeps in empty buffers and frames, in bytes.
+    pub const KEPT_BYTES_MAX: usize =
+        BUFFERS_KEPT_MAX * BUFFER_BYTES_KEPT + FRAMES_KEPT_MAX * Frame::KEPT_BYTES_MAX;
+
     /// A node of these parts. The first shard's core holds the registry's authority.
     pub fn new(mut parts: NodeParts) -> Self {
         let others = parts.owners.shards().get() - 1;
@@ -275,7 +279,7 @@ impl Node {
     }
 
     /// The shard that a call goes to: its session's owner, or where a new session should go.
-    pub(super) fn owner(&self, call: &SessionCall) -> ShardId {
+    pub(super) fn owner(&mut self, call: &SessionCall) -> ShardId {
         match frame::named(&call.intent) {
             Some(id) => self.parts.owners.owner_of(id),
             None => self.parts.placement.choose(self.parts.shard.len(), self.parts.shard.bytes()),

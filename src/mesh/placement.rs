@@ -2,7 +2,8 @@
 //!
 //! The server makes the ids, so it can make one that the shard at hand owns, and most
 //! creations need no forwarding. But one busy connection must not fill one core: a shard
-//! that holds more than 1.1 times the mean hands creations to the emptiest one.
+//! that holds more than 1.1 times the mean hands creations to the emptiest one. The mean is
+//! looked up when this shard seems too full: by then the others may have grown as much.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,9 @@ use crate::types::{ByteCount, ShardCount, ShardId};
 const SESSIONS_FREE: u64 = 1_024;
 /// Bytes above the mean that are not worth a forward.
 const BYTES_FREE: u64 = 4 * 1024 * 1024;
+/// A shard that is too full looks at the others once in so many creations: a look reads a cache
+/// line of each.
+const CREATIONS_A_LOOK: u32 = 16;
 
 /// One shard's load, on cache lines of its own: written by its core, read by the others.
 #[repr(align(128))]
@@ -22,7 +26,7 @@ struct Load {
     bytes: AtomicU64,
 }
 
-/// The loads of all shards, as each published its own at its last tick.
+/// The loads of all shards, as each published its own at its last tick or creation.
 #[derive(Clone, Debug)]
 pub struct Loads(Arc<[Load]>);
 
@@ -39,7 +43,7 @@ impl Loads {
     }
 }
 
-/// Chooses the shard of new sessions on one core. Refreshed each tick.
+/// Chooses the shard of new sessions on one core.
 #[derive(Debug)]
 pub struct Placement {
     here: ShardId,
@@ -49,12 +53,15 @@ pub struct Placement {
     /// Creations stay here up to this many bytes.
     bytes_max: u64,
     emptiest: ShardId,
+    /// Creations until the others are looked at again, while this shard is too full.
+    creations_to_look: u32,
 }
 
 impl Placement {
     /// The placement of the core that owns shard `here`.
     pub fn new(here: ShardId, loads: Loads) -> Self {
-        let mut placement = Self { here, loads, sessions_max: 0, bytes_max: 0, emptiest: here };
+        let mut placement =
+            Self { here, loads, sessions_max: 0, bytes_max: 0, emptiest: here, creations_to_look: 0 };
         placement.refresh(0, ByteCount::ZERO);
         placement
     }
@@ -62,6 +69,33 @@ impl Placement {
     /// Publishes what this shard holds and looks at what the others do.
     pub fn refresh(&mut self, sessions: usize, bytes: ByteCount) {
         self.loads.publish(self.here, sessions as u64, bytes.as_u64());
+        self.look();
+    }
+
+    /// The shard that should own the next new session, given what this one holds by now.
+    pub fn choose(&mut self, sessions: usize, bytes: ByteCount) -> ShardId {
+        let (sessions, bytes) = (sessions as u64, bytes.as_u64());
+        self.loads.publish(self.here, sessions, bytes);
+        if !self.is_even(sessions, bytes) {
+            match self.creations_to_look.checked_sub(1) {
+                Some(left) => self.creations_to_look = left,
+                None => self.look(),
+            }
+        }
+        if self.is_even(sessions, bytes) {
+            self.creations_to_look = 0;
+            return self.here;
+        }
+        self.emptiest
+    }
+
+    fn is_even(&self, sessions: u64, bytes: u64) -> bool {
+        sessions <= self.sessions_max && bytes <= self.bytes_max
+    }
+
+    /// Takes over what the shards have published.
+    fn look(&mut self) {
+        self.creations_to_look = CREATIONS_A_LOOK;
         let read = |load: &Load| (load.bytes.load(Ordering::Relaxed), load.sessions.load(Ordering::Relaxed));
         let loads = self.loads.0.iter().map(read);
         let count = self.loads.0.len() as u64;
@@ -71,12 +105,6 @@ impl Placement {
         let emptiest = loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(place, _)| place);
         self.emptiest = ShardId::new(emptiest as u16);
         debug_assert!(self.emptiest.index() < self.loads.0.len());
-    }
-
-    /// The shard that should own the next new session, given what this one holds by now.
-    pub fn choose(&self, sessions: usize, bytes: ByteCount) -> ShardId {
-        let is_even = sessions as u64 <= self.sessions_max && bytes.as_u64() <= self.bytes_max;
-        if is_even { self.here } else { self.emptiest }
     }
 }
 
@@ -99,7 +127,7 @@ mod tests {
 
     #[test]
     fn small_differences_are_free() {
-        let four = placements(4);
+        let mut four = placements(4);
         assert_eq!(four[2].choose(1_000, ByteCount::from_mib(3)), ShardId::new(2));
     }
 
@@ -117,6 +145,17 @@ mod tests {
         four[0].refresh(40_000, ByteCount::from_mib(40));
         assert_eq!(four[0].choose(40_000, ByteCount::from_mib(40)), ShardId::new(2));
         assert_eq!(four[2].choose(9_000, ByteCount::from_mib(9)), ShardId::new(2));
+    }
+
+    #[test]
+    fn shards_that_fill_alike_keep_what_they_make_also_between_two_ticks() {
+        let mut placements = placements(32);
+        for sessions in 0..20_000 {
+            for placement in &mut placements {
+                let chosen = placement.choose(sessions, ByteCount::from_kib(sessions as u64));
+                assert_eq!(chosen, placement.here, "at {sessions} sessions a shard");
+            }
+        }
     }
 
     #[test]

@@ -10,5 +10,6 @@ mod keys;
 mod ledger;
 mod model;
 mod requests;
+mod scale;
 mod simulation;
 mod world;

@@ -96,6 +96,10 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// What one bucket takes in one replica, in bytes, free places of the tables left out.
+    pub const BUCKET_BYTES: usize =
+        size_of::<(BucketName, Bucket)>() + size_of::<(u64, BucketName)>() + size_of::<RegistryVersion>();
+
     /// An empty registry. `seed` must be random: it keys the hash by which keys are found, and
     /// is the decoy that requests for unknown buckets are compared with.
     pub fn new(seed: &ApiKeyBytes) -> Self {

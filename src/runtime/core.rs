@@ -33,7 +33,7 @@ use crate::registry::{Change, RegistryVersion};
 use crate::types::{Millis, ShardId};
 
 /// Requests of peers that are served in one turn.
-const SERVED_PER_TURN_MAX: usize = 512;
+pub const SERVED_PER_TURN_MAX: usize = 512;
 /// Steps of expiry work in one turn: uncapped, one tick over 10 M sessions took 74 ms.
 const EXPIRY_STEPS_PER_TURN: usize = 256;
 

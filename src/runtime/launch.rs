@@ -21,8 +21,9 @@ use super::descriptors;
 use super::doorbell::{Doorbell, UnhungBell};
 use super::driver::{DriverChoice, DriverError};
 use super::entropy::{Entropy, EntropyError};
+use super::lanes;
 use super::listener::{self, ListenError, Listeners};
-use super::mailbox::{MailboxRoom, mailbox};
+use super::mailbox::mailbox;
 use super::restore::{Restored, Restoring};
 use super::signals::{self, Stopping};
 use super::thread::{CoreSeed, Order, Past, run_core};
@@ -36,13 +37,11 @@ use crate::journal::{
 };
 use crate::mesh::{Loads, NodeLimits, TransitPool};
 use crate::metrics::{CoreMetrics, JournalMetrics};
-use crate::registry::{Buckets, CHANGES_IN_FLIGHT_MAX};
+use crate::registry::Buckets;
 use crate::shard::Owners;
 use crate::store::{IdHasher, MemoryPool};
 use crate::types::{BootEpoch, ByteCount, Millis, ShardCount, ShardId};
 
-/// Requests that may wait for one core.
-const REQUESTS_WAITING_MAX: usize = 8_192;
 /// How long the last sync may take.
 const JOURNAL_TIMEOUT: Millis = Millis::from_secs(30);
 /// How often resident memory is looked at.
@@ -303,9 +302,10 @@ fn start_cores(
     events: &Sender<Event>,
 ) -> Result<Vec<StartedCore>, LaunchError> {
     let (mut peers, mut inboxes, mut doorbells) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in plan.shards.shards() {
+    for here in plan.shards.shards() {
         let (doorbell, bell) = Doorbell::new()?;
-        let (peer, inbox) = mailbox(mailbox_room(settings, plan.shards), doorbell.clone());
+        let room = lanes::room_of(here, plan.shards, settings.connections_max);
+        let (peer, inbox) = mailbox(room, doorbell.clone());
         peers.push(peer);
         inboxes.push((inbox, bell));
         doorbells.push(doorbell);
@@ -332,15 +332,6 @@ fn start_cores(
         cores.push(StartedCore { doorbell, orders });
     }
     Ok(cores)
-}
-
-fn mailbox_room(settings: &LaunchSettings, shards: ShardCount) -> MailboxRoom {
-    MailboxRoom {
-        requests_max: REQUESTS_WAITING_MAX,
-        replies_max: settings.connections_max as usize,
-        // Each change under way is one frame to each core, and one from each to the first.
-        controls_max: CHANGES_IN_FLIGHT_MAX * usize::from(shards.get()),
-    }
 }
 
 /// Waits until every core has restored its sessions.

@@ -16,6 +16,7 @@ mod drain;
 pub mod driver;
 pub mod entropy;
 pub mod fd;
+mod lanes;
 mod launch;
 pub mod listener;
 pub mod mailbox;
@@ -30,5 +31,5 @@ mod thread;
 pub mod turn;
 pub mod usage;
 
-pub use core::Timeouts;
+pub use core::{SERVED_PER_TURN_MAX, Timeouts};
 pub use launch::{JournalSettings, LaunchError, LaunchSettings, run};

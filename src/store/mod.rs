@@ -95,6 +95,8 @@ pub struct Store {
 }
 
 impl Store {
+    /// What an empty store takes: its wheel and its index, in bytes.
+    pub const BYTES_MIN: usize = Self::BASE_BYTES + Index::BASE_BYTES;
     /// What a store takes beside its parts that count themselves.
     const BASE_BYTES: usize = size_of::<Self>() + usable_size(Wheel::HEAP_BYTES);
 

@@ -342,6 +342,23 @@ impl World {
         lane / LANE_KINDS % self.cores.len()
     }
 
+    /// The lanes to this core that have something to deliver, and how many letters each.
+    pub(super) fn waiting_for(&self, core: usize) -> Vec<(usize, usize)> {
+        let from_all = (0..self.cores.len()).flat_map(|from| (0..LANE_KINDS).map(move |kind| (from, kind)));
+        let lanes = from_all.map(|(from, kind)| self.lane(from, core, kind));
+        lanes.map(|lane| (lane, self.lanes[lane].len())).filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// How many letters of one core's wait for another.
+    pub(super) fn waiting_between(&self, from: usize, to: usize) -> usize {
+        (0..LANE_KINDS).map(|kind| self.lanes[self.lane(from, to, kind)].len()).sum()
+    }
+
+    /// Whether a lane carries replies.
+    pub(super) fn is_reply_lane(&self, lane: usize) -> bool {
+        lane % LANE_KINDS == 1
+    }
+
     /// Delivers the next letter of a lane.
     pub(super) fn deliver(&mut self, lane: usize) {
         let to = self.receiver(lane);

@@ -136,12 +136,13 @@ fn look_beside_server(folder: &Folder) -> Result<Look, FolderError> {
 
 fn survey_all(folder: &Folder, segments: &[SegmentFile]) -> Result<Vec<Survey>, FolderError> {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
-    let surveys = on_threads(segments, threads, |segment, buffer| match folder.read_written(segment, buffer) {
-        Ok(()) => Ok(Some(survey_one(segment, buffer, FILING))),
-        // Under a hold only what was never used goes; at rest nothing does.
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
-    });
+    let surveys =
+        on_threads(segments, threads, |segment, buffer| match folder.read_written(segment, buffer) {
+            Ok(()) => Ok(Some(survey_one(segment, buffer, FILING))),
+            // Under a hold only what was never used goes; at rest nothing does.
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        });
     Ok(surveys?.into_iter().flatten().collect())
 }
 

@@ -66,7 +66,9 @@ pub fn plan(cores: CoreCount, machine: &Machine, with_journal: bool) -> Plan {
         CoreCount::Exactly(count) => count,
         CoreCount::Auto => {
             let is_one_left = with_journal && parallelism >= PARALLELISM_FOR_JOURNAL_MIN;
-            let granted = u16::try_from(parallelism - usize::from(is_one_left)).unwrap_or(ShardCount::MAX).min(ShardCount::MAX);
+            let granted = u16::try_from(parallelism - usize::from(is_one_left))
+                .unwrap_or(ShardCount::MAX)
+                .min(ShardCount::MAX);
             ShardCount::new(granted).unwrap_or(ShardCount::ONE)
         }
     };

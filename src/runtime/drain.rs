@@ -65,6 +65,8 @@ pub async fn log_deadlines(core: &Core) {
         match walked {
             Walked::More => core.rest().await,
             Walked::Done if is_handed_over() => return,
+            // No room comes back: the journal itself says that it has failed.
+            _ if core.with_node(|node| node.has_failed()) => return,
             Walked::Done | Walked::NoRoom if now.since(start) < DEADLINES_TIMEOUT => {
                 monoio::time::sleep(PAUSE).await;
             }

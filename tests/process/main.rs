@@ -9,6 +9,7 @@ mod support;
 mod admin;
 mod command_line;
 mod configuration;
+mod damage;
 mod example_key;
 mod journal_tools;
 mod ports;

@@ -68,7 +68,7 @@ impl<S: Storage> Log<S> {
     pub(super) fn consider_cleaning(&mut self, now: Now) {
         match &self.cleaning {
             Cleaning::Idle => {
-                if self.occupied().as_u64() > self.len_max()
+                if (self.occupied().as_u64() > self.len_max() || self.has_damage())
                     && let Some(below) = self.choose_cut()
                 {
                     let reported = vec![None; self.written.len()].into();
@@ -97,6 +97,12 @@ impl<S: Storage> Log<S> {
                 }
             }
         }
+    }
+
+    /// Whether a segment is left that was there when damage was found.
+    fn has_damage(&self) -> bool {
+        let oldest = self.older.front().map(|segment| segment.number);
+        self.damaged_below.zip(oldest).is_some_and(|(below, oldest)| oldest < below)
     }
 
     /// How long the log may become before it is cleaned, in bytes. Less where the disk has

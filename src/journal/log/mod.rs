@@ -76,6 +76,9 @@ pub struct LogStart {
     pub next: SegmentNumber,
     /// Where what was recovered ends: the first new record follows this. None in a new log.
     pub continues: Option<Position>,
+    /// Whether synced records were found lost. What was recovered is then logged again as soon as
+    /// there is room, so that a later start finds a sound log.
+    pub is_damaged: bool,
     /// The number of this start.
     pub epoch: BootEpoch,
     /// Journal time at `now` of [`Log::start`].
@@ -193,6 +196,8 @@ pub struct Log<S: Storage> {
     unlinks_pause_until: Moment,
     /// A sync has covered up to here, and the log does not say so yet.
     unmarked_sync: Option<Position>,
+    /// The end has begun: the last sync is noted at once, and that is synced too.
+    is_settling: bool,
     last_mark: Moment,
     /// Journal time and the moment that it was read at.
     clock: (JournalMillis, Moment),
@@ -202,6 +207,8 @@ pub struct Log<S: Storage> {
 
     cleaning: Cleaning,
     cleanings: u64,
+    /// Segments below this one are cleaned whatever the log's length is.
+    damaged_below: Option<SegmentNumber>,
     /// What live sessions take, in bytes of records.
     live_bytes: u64,
     /// Covered by a synced checkpoint, oldest first.
@@ -236,8 +243,10 @@ impl<S: Storage> Log<S> {
         if now.moment.since(self.last_mark) >= TIME_MARK_INTERVAL {
             self.mark_time(now);
         }
-        if self.unmarked_sync.is_some() && now.moment >= self.last_sync_end.after(SYNC_DELAY_MAX) {
+        let is_mark_due = self.is_settling || now.moment >= self.last_sync_end.after(SYNC_DELAY_MAX);
+        if self.unmarked_sync.is_some() && is_mark_due {
             self.mark_sync(now);
+            self.is_sync_wanted |= self.is_settling;
         }
         self.place_or_mend(now.moment);
         self.consider_cleaning(now);
@@ -260,19 +269,22 @@ impl<S: Storage> Log<S> {
         [retry, sync, mark, time, chore].into_iter().flatten().min()
     }
 
-    /// Notes journal time and asks for a last sync: for an orderly shutdown, which is
-    /// complete when [`Log::is_settled`].
+    /// Notes journal time and asks for a last sync, and for one more that makes sure of the
+    /// note of it: what is damaged later is then told from what a power cut has torn. For an
+    /// orderly shutdown, which is complete when [`Log::is_settled`].
     pub fn settle(&mut self, now: Now) {
         if !self.is_poisoned() {
+            self.is_settling = true;
             self.mark_time(now);
             self.is_sync_wanted = true;
             self.place_or_mend(now.moment);
         }
     }
 
-    /// Whether everything that was handed over is synced.
+    /// Whether everything that was handed over is synced, and the log says so.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty() && self.kept.is_empty() && !self.is_sync_running
+        let is_synced = self.queue.is_empty() && self.kept.is_empty() && !self.is_sync_running;
+        is_synced && self.unmarked_sync.is_none()
     }
 
     /// The newest sequence of each shard that a kill of the process does not lose.

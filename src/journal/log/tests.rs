@@ -37,6 +37,7 @@ fn rig_on(disk: SimDisk, policy: SyncPolicy) -> Rig {
         condemned: Vec::new(),
         next: SegmentNumber::FIRST,
         continues: None,
+        is_damaged: false,
         epoch: BootEpoch::FIRST,
         journal_time: JournalMillis::new(500),
         live: ByteCount::ZERO,
@@ -603,8 +604,11 @@ fn an_orderly_end_leaves_nothing_unsynced() {
     rig.log.settle(rig.now);
     rig.pass(SYNC_GAP.as_u64());
     rig.run_jobs();
-    assert!(rig.log.is_settled());
     assert_eq!(rig.synced(), 2);
+    assert!(!rig.log.is_settled(), "nobody would know of the sync");
+    rig.pass(SYNC_GAP.as_u64());
+    rig.run_jobs();
+    assert!(rig.log.is_settled());
 }
 
 /// A start over the disk of `old`, whose segments from 4 on are kept, up to `kept`.
@@ -619,6 +623,7 @@ fn restart(old: &Rig, kept: u32) -> (SimDisk, LogStart) {
         continues: segments
             .last()
             .map(|last| Position { segment: last.number, offset: LogOffset::new(2_048) }),
+        is_damaged: false,
         segments,
         condemned: condemned.iter().map(|file| file.number).collect(),
         next,
@@ -688,6 +693,7 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
         condemned: [condemned, blank.clone()].concat(),
         next,
         continues: Some(Position { segment: number(4), offset: LogOffset::new(2_048) }),
+        is_damaged: false,
         epoch: BootEpoch::new(1).unwrap(),
         journal_time: JournalMillis::new(900),
         live: ByteCount::ZERO,
@@ -704,6 +710,32 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
     rig.run_jobs();
     blank.push(number(1));
     assert_eq!(rig.disk.unlinks(), blank);
+}
+
+#[test]
+fn a_start_over_damage_cleans_all_that_was_there_and_nothing_else() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    for is_damaged in [false, true] {
+        let (disk, mut start) = restart(&old, 6);
+        start.is_damaged = is_damaged;
+        // Far too short to be cleaned for its length.
+        start.live = ByteCount::from_mib(1);
+        let next = start.next;
+        let log = Log::start(disk.clone(), start, old.now).unwrap();
+        let mut rig = Rig { log, disk, now: old.now, sequence: Sequence::NONE };
+        for _ in 0..10 {
+            rig.pass(2_000);
+            rig.run_jobs();
+            let copied_below = rig.log.cut();
+            let buffer = rig.buffer(&[100]);
+            rig.log.write([Buffer { copied_below, ..buffer }], rig.now);
+        }
+        let oldest = rig.log.older.front().map_or(rig.log.current.number, |segment| segment.number);
+        assert_eq!(oldest, if is_damaged { next } else { number(4) });
+        assert_eq!(rig.log.cleanings > 0, is_damaged);
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a node does for the journal beside the sessions' own records.
 //!
 //! Changes of keys are kept before anybody is judged by them. When the log asks for it, all
-//! that lives in its old segments is logged again: the registry by the first core, each
-//! shard's sessions by their own. At each turn's end what was logged is handed over. Nothing
+//! that lives in its old segments is logged again: the registry by the first core, which does so
+//! at its start too, and each shard's sessions by their own. At each turn's end what was logged is handed over. Nothing
 //! waits in here: [`Node::awaited`] says what would let it go on.
 
 use std::collections::VecDeque;
@@ -26,7 +26,9 @@ pub(super) struct Keeping {
     cut: Option<SegmentNumber>,
     /// The number of the bucket that is logged again next.
     next_bucket: u32,
-    /// Whether everything was logged again for `cut`, and the log knows.
+    /// Whether everything was logged again for `cut`, and the log knows; before the first cut,
+    /// whether the registry was: all sessions of a bucket hang on its one record, and the log may
+    /// be old.
     is_copied: bool,
     /// What copying waits for, which has found no room: what was logged then makes some.
     room: Wait,
@@ -63,17 +65,18 @@ impl Node {
             self.send_key_mail();
         }
         self.keeping.room = Wait::NONE;
-        let Some(cut) = self.journal().and_then(|journal| journal.progress().cut()) else { return false };
-        if self.keeping.cut != Some(cut) {
+        let Some(journal) = self.journal() else { return false };
+        let cut = journal.progress().cut();
+        if cut.is_some() && self.keeping.cut != cut {
             let changes = std::mem::take(&mut self.keeping.changes);
-            self.keeping = Keeping { changes, cut: Some(cut), ..Keeping::default() };
+            self.keeping = Keeping { changes, cut, ..Keeping::default() };
         }
         if self.keeping.is_copied {
             return false;
         }
-        let walked = match self.copy_buckets() {
-            Walked::Done => self.parts.shard.copy_below(cut, self.now.moment),
-            unfinished => unfinished,
+        let walked = match (self.copy_buckets(), cut) {
+            (Walked::Done, Some(cut)) => self.parts.shard.copy_below(cut, self.now.moment),
+            (walked, _) => walked,
         };
         self.keeping.room = match walked {
             // Where all is synced there is nothing to wait for: the next tick tries again.
@@ -84,7 +87,7 @@ impl Node {
         };
         if walked == Walked::Done {
             self.keeping.is_copied = true;
-            if let Some(journal) = self.parts.shard.journal_mut() {
+            if let Some((journal, cut)) = self.parts.shard.journal_mut().zip(cut) {
                 journal.report_copied(cut);
             }
         }

@@ -12,26 +12,26 @@ pub struct Requests {
     text: Vec<u8>,
     /// Where each request's id stands in `text`: one place for each of those sent at a time.
     pub places: Vec<usize>,
-    ids: Vec<[u8; ID_LEN]>,
-    turn: u64,
+    /// In the order in which they are asked for, again and again.
+    ids: std::iter::Cycle<std::vec::IntoIter<[u8; ID_LEN]>>,
 }
 
 impl Requests {
     /// So many of `request` at a time, whose path names a session, to any of `ids`.
-    pub fn new(request: &[u8], count: usize, ids: Vec<[u8; ID_LEN]>) -> Self {
+    pub fn new(request: &[u8], count: usize, mut ids: Vec<[u8; ID_LEN]>) -> Self {
         let start = request.windows(ID_PLACE.len()).position(|part| part == ID_PLACE.as_bytes());
         let start = start.expect("the path names a session") + ID_PLACE.len();
         let places = (0..count).map(|number| start + number * request.len()).collect();
-        Self { text: request.repeat(count), places, ids, turn: 0 }
+        // In order of the ids, which have nothing to do with where the sessions lie: so only the
+        // server's own memory is read at random.
+        ids.sort_unstable();
+        Self { text: request.repeat(count), places, ids: ids.into_iter().cycle() }
     }
 
     /// The next requests.
     pub fn next(&mut self) -> &[u8] {
-        for place in &self.places {
-            self.turn =
-                self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let chosen = (u128::from(self.turn) * self.ids.len() as u128) >> 64;
-            self.text[*place..place + ID_LEN].copy_from_slice(&self.ids[chosen as usize]);
+        for (place, id) in self.places.iter().zip(&mut self.ids) {
+            self.text[*place..place + ID_LEN].copy_from_slice(&id);
         }
         &self.text
     }

@@ -9,7 +9,9 @@ use std::borrow::Cow;
 use memchr::memchr;
 use percent_encoding::percent_decode;
 
+use super::ID_LEN;
 use crate::http::{Method, RequestHead, TargetForm};
+use crate::types::SessionId;
 
 /// The bucket segment that names the settings page instead.
 pub(super) const SETTINGS: &[u8] = b"settings";
@@ -88,6 +90,12 @@ impl<'p> Route<'p> {
             Self::Key(_) => matches!(method, Put | Get | Head | Delete),
         }
     }
+}
+
+/// The session that a path's end names. Not judged otherwise: whether there is such a route, and
+/// whose session it is, is another question.
+pub fn session_at_end(path: &[u8]) -> Option<SessionId> {
+    path.last_chunk::<ID_LEN>().and_then(|id| SessionId::parse(id))
 }
 
 /// The path's first segment and, where a slash follows it, what is behind that.

@@ -134,6 +134,11 @@ impl ParsedHead {
         self.framing
     }
 
+    /// Where the raw path lies.
+    pub(super) fn path(&self) -> Range<usize> {
+        self.target.path.clone()
+    }
+
     /// Forgets every position, because the bytes are going; what was settled stays.
     pub(super) fn forget_positions(&mut self) {
         self.fields.clear();

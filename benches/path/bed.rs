@@ -54,7 +54,8 @@ pub struct Link {
 
 /// Nodes, and the key of their one bucket.
 pub struct Bed {
-    nodes: Vec<Node>,
+    /// By shard.
+    pub nodes: Vec<Node>,
     /// The key of bucket `cart`.
     pub key: String,
 }
@@ -62,20 +63,35 @@ pub struct Bed {
 impl Bed {
     /// A bed of so many nodes, whose bucket `cart` has a key.
     pub fn new(cores: u16) -> Self {
+        let mut bed = Self::over(cores, Buckets::none(), |_| {});
+        let answer =
+            bed.ask(0, &format!("PUT /api-key/cart HTTP/1.1\r\nHost: h\r\nX-Session-Key: {MASTER}\r\n\r\n"));
+        bed.key = body(&answer).to_owned();
+        bed
+    }
+
+    /// A bed of so many nodes over these buckets, whose shards are made ready by `prepare`. Its
+    /// key is the first bucket's.
+    pub fn over(cores: u16, buckets: Buckets, mut prepare: impl FnMut(&mut Shard)) -> Self {
+        let key = buckets.states.first().and_then(|bucket| bucket.key);
+        let key = key.map_or_else(String::new, |key| key.expose().to_owned());
+        let buckets = Arc::new(buckets);
         let count = ShardCount::new(cores).expect("a bed has 1 to 256 nodes");
         let owners = Owners::new(IdHasher::with_seed(1), count);
         let (settings, loads) = (Arc::new(settings()), Loads::new(count));
         let memory = Arc::new(MemoryPool::new(ByteCount::from_mib(8 * 1024)));
         let transit = TransitPool::new(ByteCount::from_mib(64));
-        let node = |here: ShardId| {
+        let node = |here| {
             let lease = Lease::new(Arc::clone(&memory));
             let rules = store::Settings { ttl: ttl(), epoch: BootEpoch::FIRST };
+            let mut shard = Shard::new(Store::new(rules, owners.hasher().clone(), now().moment, lease));
+            prepare(&mut shard);
             let mut node = Node::new(NodeParts {
                 here,
                 owners: owners.clone(),
-                shard: Shard::new(Store::new(rules, owners.hasher().clone(), now().moment, lease)),
+                shard,
                 replica: Replica::new(&[7; 32]),
-                buckets: Arc::new(Buckets::none()),
+                buckets: Arc::clone(&buckets),
                 settings: Arc::clone(&settings),
                 limits: NodeLimits { output_bytes_max: 1 << 20, requests_per_turn_max: 32 },
                 placement: Placement::new(here, loads.clone()),
@@ -86,11 +102,7 @@ impl Bed {
             node.begin_turn(now());
             node
         };
-        let mut bed = Self { nodes: count.shards().map(node).collect(), key: String::new() };
-        let answer =
-            bed.ask(0, &format!("PUT /api-key/cart HTTP/1.1\r\nHost: h\r\nX-Session-Key: {MASTER}\r\n\r\n"));
-        bed.key = body(&answer).to_owned();
-        bed
+        Self { nodes: count.shards().map(node).collect(), key }
     }
 
     /// A connection to this node.
@@ -140,8 +152,13 @@ impl Bed {
         request
     }
 
-    /// Feeds bytes to a connection and adds what it answers to `received`.
+    /// Feeds bytes to a connection, adds what it answers to `received`, and ends the turn.
     pub fn exchange(&mut self, link: &mut Link, bytes: &[u8], received: &mut Vec<u8>) {
+        self.converse(link, bytes, received);
+        assert!(self.nodes[link.core].hand_over(), "the journal has room for a turn");
+    }
+
+    fn converse(&mut self, link: &mut Link, bytes: &[u8], received: &mut Vec<u8>) {
         let Link { core, conversation, is_reading } = link;
         let mut rest = bytes;
         let mut next = if *is_reading { Next::Read } else { conversation.advance(&mut self.nodes[*core]) };
@@ -207,11 +224,13 @@ pub fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
-fn now() -> Now {
+/// The time, which stands still.
+pub fn now() -> Now {
     Now { moment: Moment::from_millis(1_000_000), wall: UnixMillis::new(1_700_000_000_000) }
 }
 
-fn ttl() -> Ttl {
+/// The TTL of all sessions.
+pub fn ttl() -> Ttl {
     Ttl::from_secs(30 * 24 * 60 * 60).expect("30 days are a TTL")
 }
 

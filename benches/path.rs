@@ -12,47 +12,19 @@ use seshun::types::{ApiKey, BucketId, BucketName};
 
 #[path = "path/bed.rs"]
 mod bed;
+#[path = "path/requests.rs"]
+mod requests;
 
-use bed::{Bed, DATA_BYTES, ID_LEN};
+use bed::{Bed, DATA_BYTES};
+use requests::{Requests, template};
 
 /// Requests that a pipelining client sends at once.
 const PIPELINED: usize = 16;
 /// So few sessions that they stay in a core's cache.
 const SESSIONS_IN_CACHE: usize = 100;
-/// Where ids stand in a request's path.
-const ID_PLACE: &str = "/session/cart/";
 
 fn sessions() -> usize {
     if std::env::args().any(|argument| argument == "--test") { 10_000 } else { 1_000_000 }
-}
-
-/// Requests of one kind to one session after the other, in an order that no cache foresees.
-struct Requests {
-    text: Vec<u8>,
-    /// Where each request's id stands in `text`.
-    places: Vec<usize>,
-    ids: Vec<[u8; ID_LEN]>,
-    turn: u64,
-}
-
-impl Requests {
-    fn new(request: &[u8], count: usize, ids: Vec<[u8; ID_LEN]>) -> Self {
-        let start = request.windows(ID_PLACE.len()).position(|part| part == ID_PLACE.as_bytes());
-        let start = start.expect("the path names a session") + ID_PLACE.len();
-        let places = (0..count).map(|number| start + number * request.len()).collect();
-        Self { text: request.repeat(count), places, ids, turn: 0 }
-    }
-
-    /// The next requests, each to another session.
-    fn next(&mut self) -> &[u8] {
-        for place in &self.places {
-            self.turn =
-                self.turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let chosen = (u128::from(self.turn) * self.ids.len() as u128) >> 64;
-            self.text[*place..place + ID_LEN].copy_from_slice(&self.ids[chosen as usize]);
-        }
-        &self.text
-    }
 }
 
 fn judging(c: &mut Criterion) {
@@ -93,11 +65,6 @@ fn exchange(c: &mut Criterion, name: &str, bed: &mut Bed, mut requests: Requests
         });
     });
     group.finish();
-}
-
-/// A request to a session whose id is yet to be written.
-fn template(bed: &Bed, method: &str, data_bytes: usize) -> Vec<u8> {
-    bed.request(method, &format!("{ID_PLACE}{}", "0".repeat(ID_LEN)), data_bytes)
 }
 
 fn local(c: &mut Criterion) {

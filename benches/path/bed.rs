@@ -23,6 +23,8 @@ use seshun::types::{
 pub const MASTER: &str = "the-master-key-of-this-bed";
 /// The bytes of each session's data.
 pub const DATA_BYTES: usize = 1024;
+/// The most bytes that are copied at once into a connection's input.
+const COPIED_BYTES_MAX: usize = 1024;
 /// The length of an id as text.
 pub const ID_LEN: usize = 36;
 
@@ -46,11 +48,14 @@ impl Random for Counter {
 pub struct Link {
     core: usize,
     conversation: Conversation,
+    /// Whether the conversation has asked for more to read, and for nothing since.
+    is_reading: bool,
 }
 
 /// Nodes, and the key of their one bucket.
 pub struct Bed {
-    nodes: Vec<Node>,
+    /// By shard.
+    pub nodes: Vec<Node>,
     /// The key of bucket `cart`.
     pub key: String,
 }
@@ -58,20 +63,35 @@ pub struct Bed {
 impl Bed {
     /// A bed of so many nodes, whose bucket `cart` has a key.
     pub fn new(cores: u16) -> Self {
+        let mut bed = Self::over(cores, Buckets::none(), |_| {});
+        let answer =
+            bed.ask(0, &format!("PUT /api-key/cart HTTP/1.1\r\nHost: h\r\nX-Session-Key: {MASTER}\r\n\r\n"));
+        bed.key = body(&answer).to_owned();
+        bed
+    }
+
+    /// A bed of so many nodes over these buckets, whose shards are made ready by `prepare`. Its
+    /// key is the first bucket's.
+    pub fn over(cores: u16, buckets: Buckets, mut prepare: impl FnMut(&mut Shard)) -> Self {
+        let key = buckets.states.first().and_then(|bucket| bucket.key);
+        let key = key.map_or_else(String::new, |key| key.expose().to_owned());
+        let buckets = Arc::new(buckets);
         let count = ShardCount::new(cores).expect("a bed has 1 to 256 nodes");
         let owners = Owners::new(IdHasher::with_seed(1), count);
         let (settings, loads) = (Arc::new(settings()), Loads::new(count));
         let memory = Arc::new(MemoryPool::new(ByteCount::from_mib(8 * 1024)));
         let transit = TransitPool::new(ByteCount::from_mib(64));
-        let node = |here: ShardId| {
+        let node = |here| {
             let lease = Lease::new(Arc::clone(&memory));
             let rules = store::Settings { ttl: ttl(), epoch: BootEpoch::FIRST };
+            let mut shard = Shard::new(Store::new(rules, owners.hasher().clone(), now().moment, lease));
+            prepare(&mut shard);
             let mut node = Node::new(NodeParts {
                 here,
                 owners: owners.clone(),
-                shard: Shard::new(Store::new(rules, owners.hasher().clone(), now().moment, lease)),
+                shard,
                 replica: Replica::new(&[7; 32]),
-                buckets: Arc::new(Buckets::none()),
+                buckets: Arc::clone(&buckets),
                 settings: Arc::clone(&settings),
                 limits: NodeLimits { output_bytes_max: 1 << 20, requests_per_turn_max: 32 },
                 placement: Placement::new(here, loads.clone()),
@@ -82,17 +102,14 @@ impl Bed {
             node.begin_turn(now());
             node
         };
-        let mut bed = Self { nodes: count.shards().map(node).collect(), key: String::new() };
-        let answer =
-            bed.ask(0, &format!("PUT /api-key/cart HTTP/1.1\r\nHost: h\r\nX-Session-Key: {MASTER}\r\n\r\n"));
-        bed.key = body(&answer).to_owned();
-        bed
+        Self { nodes: count.shards().map(node).collect(), key }
     }
 
     /// A connection to this node.
     pub fn connect(&self, core: usize) -> Link {
         let caller = Caller { is_loopback: true };
-        Link { core, conversation: Conversation::new(&self.nodes[core], Limits::default(), caller) }
+        let conversation = Conversation::new(&self.nodes[core], Limits::default(), caller);
+        Link { core, conversation, is_reading: false }
     }
 
     /// One request on a connection of its own, and its answer.
@@ -135,18 +152,26 @@ impl Bed {
         request
     }
 
-    /// Feeds bytes to a connection and adds what it answers to `received`.
+    /// Feeds bytes to a connection, adds what it answers to `received`, and ends the turn.
     pub fn exchange(&mut self, link: &mut Link, bytes: &[u8], received: &mut Vec<u8>) {
-        let Link { core, conversation } = link;
+        self.converse(link, bytes, received);
+        assert!(self.nodes[link.core].hand_over(), "the journal has room for a turn");
+    }
+
+    fn converse(&mut self, link: &mut Link, bytes: &[u8], received: &mut Vec<u8>) {
+        let Link { core, conversation, is_reading } = link;
         let mut rest = bytes;
+        let mut next = if *is_reading { Next::Read } else { conversation.advance(&mut self.nodes[*core]) };
         loop {
-            match conversation.advance(&mut self.nodes[*core]) {
+            *is_reading = matches!(next, Next::Read);
+            match next {
                 Next::Read if rest.is_empty() => return,
                 Next::Read => {
                     let mut input = conversation.input().take_input();
                     let room = input.capacity() - input.len();
                     let (piece, behind) = rest.split_at(room.min(rest.len()));
-                    input.extend_from_slice(piece);
+                    // Bit by bit, for a large copy has an instruction that counts as one a byte.
+                    piece.chunks(COPIED_BYTES_MAX).for_each(|piece| input.extend_from_slice(piece));
                     conversation.input().restore_input(input);
                     rest = behind;
                 }
@@ -157,6 +182,7 @@ impl Bed {
                 }
                 Next::Close { .. } => return take_output(conversation, received),
             }
+            next = conversation.advance(&mut self.nodes[*core]);
         }
     }
 
@@ -183,9 +209,14 @@ impl Bed {
     }
 }
 
+/// As a driver does, which takes the output out to write it: nothing is copied but what comes
+/// behind other output.
 fn take_output(conversation: &mut Conversation, received: &mut Vec<u8>) {
-    received.extend_from_slice(conversation.output());
-    conversation.output().clear();
+    if received.is_empty() {
+        std::mem::swap(received, conversation.output());
+    } else {
+        received.append(conversation.output());
+    }
 }
 
 /// The body of the one answer in `answer`.
@@ -193,11 +224,13 @@ pub fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
-fn now() -> Now {
+/// The time, which stands still.
+pub fn now() -> Now {
     Now { moment: Moment::from_millis(1_000_000), wall: UnixMillis::new(1_700_000_000_000) }
 }
 
-fn ttl() -> Ttl {
+/// The TTL of all sessions.
+pub fn ttl() -> Ttl {
     Ttl::from_secs(30 * 24 * 60 * 60).expect("30 days are a TTL")
 }
 

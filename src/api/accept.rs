@@ -3,6 +3,8 @@
 //! JSON only where `Accept` gives `application/json` a higher weight than `text/plain`; a
 //! wildcard counts for text, so that `application/json, text/plain, */*` gets bare text.
 
+use crate::http::RequestHead;
+
 /// How precisely a media range names a type; a more precise one wins (RFC 9110, section 12.5.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum Precision {
@@ -36,8 +38,16 @@ pub(super) struct Preference {
 }
 
 impl Preference {
+    /// What this head's `Accept` fields say.
+    pub(super) fn of(head: &RequestHead<'_>) -> Self {
+        let mut preference = Self::default();
+        let fields = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"accept"));
+        fields.for_each(|(_, value)| preference.add(value));
+        preference
+    }
+
     /// Takes one more `Accept` field into account. A range that cannot be read counts for nothing.
-    pub(super) fn add(&mut self, value: &[u8]) {
+    fn add(&mut self, value: &[u8]) {
         for range in value.split(|byte| *byte == b',') {
             let mut parts = range.split(|byte| *byte == b';');
             let media = parts.next().unwrap_or_default().trim_ascii();

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 
 use super::CONTENT_TYPE_LEN_MAX;
-use super::accept::Preference;
 use super::key::Presented;
 use super::problem::Problem;
 use crate::http::RequestHead;
@@ -17,7 +16,6 @@ use crate::types::{Ttl, Version};
 #[derive(Default)]
 pub(super) struct Fields<'r> {
     pub(super) key: Presented<'r>,
-    pub(super) accept: Preference,
     /// Whether a proxy has left its mark: the client is not the one who connected.
     pub(super) is_forwarded: bool,
     if_match: Option<Result<VersionSet, Problem>>,
@@ -48,11 +46,11 @@ impl<'r> Fields<'r> {
         self.peek.unwrap_or(Ok(false))
     }
 
-    /// The preconditions.
-    pub(super) fn conditions(self) -> Result<Conditions, Problem> {
+    /// The preconditions, which are given away.
+    pub(super) fn conditions(&mut self) -> Result<Conditions, Problem> {
         Ok(Conditions {
-            if_match: self.if_match.transpose()?,
-            if_none_match: self.if_none_match.transpose()?,
+            if_match: self.if_match.take().transpose()?,
+            if_none_match: self.if_none_match.take().transpose()?,
         })
     }
 
@@ -72,7 +70,6 @@ impl<'r> Fields<'r> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             3 if is("via") => self.is_forwarded = true,
-            6 if is("accept") => self.accept.add(value),
             8 if is("if-match") => add_tags(&mut self.if_match, value, Comparison::Strong),
             9 if is("x-real-ip") || is("forwarded") => self.is_forwarded = true,
             12 if is("content-type") => self.add_content_type(value),

@@ -4,6 +4,7 @@
 //! request may learn from its refusal depends on it: nobody without the key learns whether
 //! a session, or even a bucket, exists.
 
+use super::accept::Preference;
 use super::fields::Fields;
 use super::path::{Route, SETTINGS, Segment};
 use super::{Call, Intent, KeyCall, KeyVerb, Problem, Reply, SessionCall, Settings};
@@ -58,7 +59,8 @@ impl Judge<'_> {
             return Err(Problem::Unauthorized);
         }
         let mut reply = self.reply(head);
-        reply.json = fields.accept.prefers_json();
+        // Read only where there are two forms: most requests have one answer alone.
+        reply.json = route.has_json_form() && Preference::of(head).prefers_json();
         let is_local = caller.is_loopback && !fields.is_forwarded;
         match route {
             Route::Settings => self.judge_settings(&fields, is_local, head, reply),
@@ -76,7 +78,7 @@ impl Judge<'_> {
             Route::Session(name, id) => {
                 let (_, grant) = self.grant(name, &fields)?;
                 self.check_size(head)?;
-                let intent = self.intent(head.method(), id, fields, content_type)?;
+                let intent = self.intent(head.method(), id, &mut fields, content_type)?;
                 Ok(Call::Session(SessionCall { grant, intent, reply }))
             }
         }
@@ -150,7 +152,7 @@ impl Judge<'_> {
         &self,
         method: Method,
         id: Segment<'_>,
-        fields: Fields<'_>,
+        fields: &mut Fields<'_>,
         content_type: &mut Vec<u8>,
     ) -> Result<Intent, Problem> {
         let id = id.as_deref().and_then(SessionId::parse).ok_or(Problem::NoSession);

@@ -21,9 +21,13 @@ use crate::shard::Conditions;
 use crate::types::{ApiKeyBytes, BucketName, SessionId, Ttl};
 
 pub use judge::{Caller, Judge};
+pub use path::session_at_end;
 pub use problem::Problem;
 pub use render::Renderer;
 pub use settings::{MasterKeyring, PublicLimits, SessionRules, Settings};
+
+/// The length of an id as text, with hyphens.
+const ID_LEN: usize = 36;
 
 /// The longest Content-Type that is stored, in bytes.
 pub const CONTENT_TYPE_LEN_MAX: usize = 255;

@@ -6,9 +6,12 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::percent_decode;
 
+use super::ID_LEN;
 use crate::http::{Method, RequestHead, TargetForm};
+use crate::types::SessionId;
 
 /// The bucket segment that names the settings page instead.
 pub(super) const SETTINGS: &[u8] = b"settings";
@@ -33,20 +36,27 @@ impl<'p> Route<'p> {
     /// The route that the request's target names; none where there is none.
     pub(super) fn of(head: &RequestHead<'p>) -> Option<Self> {
         match head.form() {
-            TargetForm::Origin | TargetForm::Absolute => Self::parse(head.path()),
+            TargetForm::Origin | TargetForm::Absolute => Self::parse(head.path(), head.may_have_escapes()),
             TargetForm::Asterisk | TargetForm::Authority => None,
         }
     }
 
-    fn parse(path: &'p [u8]) -> Option<Self> {
-        let mut segments = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
-        let first = decode(segments.next()?)?;
-        let second = segments.next().filter(|segment| !segment.is_empty())?;
-        let third = segments.next();
-        if third.is_some_and(<[u8]>::is_empty) || segments.next().is_some() {
+    fn parse(path: &'p [u8], may_have_escapes: bool) -> Option<Self> {
+        let decode = |segment| if may_have_escapes { decode(segment) } else { Some(Cow::Borrowed(segment)) };
+        // Most paths begin so, which one comparison tells.
+        let (first, rest) = match path.strip_prefix(b"/session/") {
+            Some(rest) => (b"session".as_slice(), Some(rest)),
+            None => cut(path.strip_prefix(b"/")?),
+        };
+        let (second, rest) = cut(rest?);
+        let (third, rest) = rest.map_or((None, None), |rest| {
+            let (third, rest) = cut(rest);
+            (Some(third), rest)
+        });
+        if second.is_empty() || third.is_some_and(<[u8]>::is_empty) || rest.is_some() {
             return None;
         }
-        match (first.as_ref(), decode(second), third) {
+        match (decode(first)?.as_ref(), decode(second), third) {
             (b"session", Some(name), None) if name.as_ref() == SETTINGS => Some(Self::Settings),
             (b"session", name, None) => Some(Self::Bucket(name)),
             (b"session", name, Some(id)) => Some(Self::Session(name, decode(id))),
@@ -65,6 +75,11 @@ impl<'p> Route<'p> {
         }
     }
 
+    /// Whether an answer has a form in JSON beside bare text.
+    pub(super) const fn has_json_form(&self) -> bool {
+        matches!(self, Self::Bucket(_) | Self::Key(_))
+    }
+
     /// Whether the route takes this method.
     pub(super) const fn takes(&self, method: Method) -> bool {
         use Method::{Delete, Get, Head, Post, Put};
@@ -74,6 +89,20 @@ impl<'p> Route<'p> {
             Self::Session(..) => matches!(method, Get | Head | Post | Delete),
             Self::Key(_) => matches!(method, Put | Get | Head | Delete),
         }
+    }
+}
+
+/// The session that a path's end names. Not judged otherwise: whether there is such a route, and
+/// whose session it is, is another question.
+pub fn session_at_end(path: &[u8]) -> Option<SessionId> {
+    path.last_chunk::<ID_LEN>().and_then(|id| SessionId::parse(id))
+}
+
+/// The path's first segment and, where a slash follows it, what is behind that.
+fn cut(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr(b'/', path) {
+        Some(slash) => (&path[..slash], Some(&path[slash + 1..])),
+        None => (path, None),
     }
 }
 
@@ -127,7 +156,10 @@ mod tests {
             ("/api-key/settings", Route::Key(name("settings"))),
         ];
         for (path, route) in table {
-            assert_eq!(Route::parse(path.as_bytes()), Some(route), "{path}");
+            if !path.contains('%') {
+                assert_eq!(Route::parse(path.as_bytes(), false).as_ref(), Some(&route), "{path}");
+            }
+            assert_eq!(Route::parse(path.as_bytes(), true), Some(route), "{path}");
         }
     }
 
@@ -155,7 +187,7 @@ mod tests {
             "/metrics",
         ];
         for path in table {
-            assert_eq!(Route::parse(path.as_bytes()), None, "{path}");
+            assert_eq!(Route::parse(path.as_bytes(), true), None, "{path}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::{Problem, Reply, Settings};
+use super::{ID_LEN, Problem, Reply, Settings};
 use crate::http::{DateCache, ResponseWriter, Status, write_rfc3339};
 use crate::registry::KeyOutcome;
 use crate::shard::Outcome;
@@ -19,8 +19,6 @@ const PROBLEM: &[u8] = b"application/problem+json";
 /// Room for a body of JSON, so that it is written without growing: no more than one allocation
 /// for a 404, which is what each expired session answers.
 const JSON_BYTES_USUAL: usize = 512;
-/// The length of an id as text.
-const ID_LEN: usize = 36;
 
 /// Writes responses at one point in time.
 pub struct Renderer<'c> {

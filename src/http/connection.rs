@@ -10,6 +10,8 @@
 //! A request that has no body may be finished right at its head. Requests that are already in
 //! the input are served in order. No call panics whatever a client sends.
 
+mod ahead;
+
 use super::body::{BodyPlan, BodyReader};
 use super::head::ParsedHead;
 use super::input::{Input, ReadFor};

@@ -56,21 +56,20 @@ impl Default for DateCache {
 pub fn write_rfc3339(out: &mut Vec<u8>, wall: UnixMillis) {
     let millis = wall.as_u64().min(UNIX_SECONDS_MAX * 1000 + 999);
     let seconds = millis / 1000;
-    let (year, month, day) = civil_from_days(seconds / 86_400);
-    write_digits::<4>(out, year);
-    out.push(b'-');
-    write_digits::<2>(out, month);
-    out.push(b'-');
-    write_digits::<2>(out, day);
-    out.push(b'T');
-    write_digits::<2>(out, seconds / 3600 % 24);
-    out.push(b':');
-    write_digits::<2>(out, seconds / 60 % 60);
-    out.push(b':');
-    write_digits::<2>(out, seconds % 60);
-    out.push(b'.');
-    write_digits::<3>(out, millis % 1000);
-    out.push(b'Z');
+    let (year, month, day) = civil_from_days((seconds / 86_400) as u32);
+    let (second, milli) = ((seconds % 86_400) as u32, (millis % 1000) as u32);
+    // Every answer about a session has one: it is filled in here and appended at once.
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    text[0..2].copy_from_slice(&digits(year / 100));
+    text[2..4].copy_from_slice(&digits(year % 100));
+    text[5..7].copy_from_slice(&digits(month));
+    text[8..10].copy_from_slice(&digits(day));
+    text[11..13].copy_from_slice(&digits(second / 3600));
+    text[14..16].copy_from_slice(&digits(second / 60 % 60));
+    text[17..19].copy_from_slice(&digits(second % 60));
+    text[20] = b'0' + (milli / 100) as u8;
+    text[21..23].copy_from_slice(&digits(milli % 100));
+    out.extend_from_slice(&text);
 }
 
 /// Year, month (1–12) and day (1–31) of the day that lies `days` after 1970-01-01.
@@ -78,7 +77,7 @@ pub fn write_rfc3339(out: &mut Vec<u8>, wall: UnixMillis) {
 /// Counts in years that start on 1 March, so that the leap day is a year's last, and in
 /// eras of 400 years, which all have the same length (Howard Hinnant, "chrono-Compatible
 /// Low-Level Date Algorithms").
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
+fn civil_from_days(days: u32) -> (u32, u32, u32) {
     let days = days + 719_468; // from 0000-03-01 to 1970-01-01
     let era = days / 146_097;
     let day_of_era = days % 146_097;
@@ -87,21 +86,15 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let year = era * 400 + year_of_era + u32::from(month <= 2);
     debug_assert!((1..=12).contains(&month) && (1..=31).contains(&day));
     (year, month, day)
 }
 
-/// Appends `value` in exactly `N` decimal digits.
-fn write_digits<const N: usize>(out: &mut Vec<u8>, value: u64) {
-    debug_assert!(value < 10_u64.pow(N as u32), "{value} has more than {N} digits");
-    let mut digits = [0; N];
-    let mut rest = value;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&digits);
+/// `value` in two decimal digits.
+fn digits(value: u32) -> [u8; 2] {
+    debug_assert!(value < 100, "{value} has more than two digits");
+    [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
 }
 
 #[cfg(test)]

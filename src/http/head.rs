@@ -46,6 +46,11 @@ impl<'b> RequestHead<'b> {
         if path.is_empty() && self.parsed.target.form == TargetForm::Absolute { b"/" } else { path }
     }
 
+    /// Whether the path may have percent escapes; it has none otherwise.
+    pub fn may_have_escapes(&self) -> bool {
+        self.parsed.target.may_have_escapes
+    }
+
     /// The raw query without its question mark; `None` without one.
     pub fn query(&self) -> Option<&'b [u8]> {
         self.parsed.target.query.clone().map(|query| &self.bytes[query])
@@ -118,7 +123,7 @@ impl ParsedHead {
         Self {
             method: Method::Other,
             version: HttpVersion::Http11,
-            target: Target { form: TargetForm::Origin, path: 0..0, query: None },
+            target: Target { form: TargetForm::Origin, path: 0..0, query: None, may_have_escapes: false },
             fields: Vec::new(),
             framing: Framing { body_length: BodyLength::None, keep_alive: true, expects_continue: false },
         }
@@ -127,6 +132,11 @@ impl ParsedHead {
     /// How the body is framed, and what becomes of the connection.
     pub(super) fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// Where the raw path lies.
+    pub(super) fn path(&self) -> Range<usize> {
+        self.target.path.clone()
     }
 
     /// Forgets every position, because the bytes are going; what was settled stays.
@@ -151,12 +161,9 @@ impl ParsedHead {
             return Ok(None);
         };
         let head = &window[..head_len];
-        // The parser lets a line end with a bare LF but lets no CR stand without its LF: so no LF
-        // is bare where there is one CR a line. Lines: request line, fields, blank line.
-        let has_sound_line_ends = memchr::memchr_iter(b'\r', head).count() == request.headers.len() + 2;
         let is_within_limits = request.headers.len() <= limits.fields_max
             && request.path.unwrap_or_default().len() <= limits.target_bytes_max;
-        if !has_sound_line_ends || !is_within_limits {
+        if !has_sound_line_ends(head, request.headers) || !is_within_limits {
             return Ok(None);
         }
         self.adopt(head, &request)?;
@@ -195,6 +202,7 @@ impl ParsedHead {
         self.target.form = target.form;
         self.target.path = target.path.start + start..target.path.end + start;
         self.target.query = target.query.map(|query| query.start + start..query.end + start);
+        self.target.may_have_escapes = target.may_have_escapes;
         Ok(())
     }
 
@@ -210,6 +218,14 @@ impl ParsedHead {
         self.framing = framing.settle(self.version)?;
         Ok(())
     }
+}
+
+/// Whether each line of `head`, which has these fields, ends with CR LF: the parser lets one end
+/// with a bare LF. A line ends where the next one starts.
+fn has_sound_line_ends(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+    let ends_at = |start: usize| start >= 2 && head[start - 2..start] == *b"\r\n";
+    let mut starts = fields.iter().map(|field| Span::of(field.name.as_bytes(), head).range().start);
+    starts.all(ends_at) && head.ends_with(b"\r\n\r\n")
 }
 
 /// The refusal behind the parser's complaint. Off the hot path, so the head is read again.

@@ -40,6 +40,7 @@ pub struct ResponseWriter<'o> {
 
 impl<'o> ResponseWriter<'o> {
     /// Begins an answer behind what `out` holds: the status line and the fields of every answer.
+    #[inline]
     pub fn begin(out: &'o mut Vec<u8>, status: Status, date: &DateCache) -> Self {
         out.reserve(HEAD_BYTES_USUAL);
         out.extend_from_slice(status.line_to_date());
@@ -49,6 +50,7 @@ impl<'o> ResponseWriter<'o> {
     }
 
     /// A field. `name` is a token and `value` has no line break.
+    #[inline]
     pub fn field(self, name: &str, value: &[u8]) -> Self {
         debug_assert!(!name.is_empty() && name.bytes().all(super::is_token_byte), "{name:?} is no token");
         debug_assert!(value.iter().copied().all(super::is_value_byte), "{name} would break its line");
@@ -56,6 +58,7 @@ impl<'o> ResponseWriter<'o> {
     }
 
     /// A field whose value is a decimal number.
+    #[inline]
     pub fn field_number(self, name: &str, value: u64) -> Self {
         self.raw_field(name, itoa::Buffer::new().format(value).as_bytes())
     }
@@ -85,6 +88,7 @@ impl<'o> ResponseWriter<'o> {
     }
 
     /// Ends the answer with its body. `omit`: an answer to HEAD tells the length alone.
+    #[inline]
     pub fn body(self, body: &[u8], omit: bool) {
         self.out.extend_from_slice(b"Content-Length: ");
         self.out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
@@ -99,6 +103,7 @@ impl<'o> ResponseWriter<'o> {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    #[inline]
     fn raw_field(self, name: &str, value: &[u8]) -> Self {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");

@@ -30,13 +30,18 @@ pub(super) struct Target {
     pub(super) path: Range<usize>,
     /// The raw query without its question mark.
     pub(super) query: Option<Range<usize>>,
+    /// Whether the path may have percent escapes; it has none otherwise.
+    pub(super) may_have_escapes: bool,
 }
 
 impl Target {
     /// Takes `text` apart, which is not empty.
     pub(super) fn parse(text: &[u8], is_connect: bool) -> Result<Self, Refused> {
+        // One look tells the usual target, a path alone, from those with more to take apart.
+        let marked = memchr::memchr3(b'#', b'?', b'%', text);
         // A fragment never leaves a client (RFC 9112, section 3.2), and other parsers cut it off.
-        if !text.is_ascii() || memchr::memchr(b'#', text).is_some() {
+        let has_fragment = marked.is_some_and(|at| memchr::memchr(b'#', &text[at..]).is_some());
+        if !text.is_ascii() || has_fragment {
             return Err(Refused::InvalidTarget);
         }
         if is_connect {
@@ -47,6 +52,7 @@ impl Target {
             };
         }
         match text {
+            [b'/', ..] if marked.is_none() => Ok(Self::plain(text)),
             [b'/', ..] => Ok(Self::with_path(TargetForm::Origin, text, 0)),
             // Taken with any method: none has a route there, so the answer is the same 405.
             b"*" => Ok(Self::pathless(TargetForm::Asterisk)),
@@ -58,18 +64,24 @@ impl Target {
         }
     }
 
+    /// A path alone, without escapes.
+    fn plain(text: &[u8]) -> Self {
+        Self { form: TargetForm::Origin, path: 0..text.len(), query: None, may_have_escapes: false }
+    }
+
     fn with_path(form: TargetForm, text: &[u8], path_start: usize) -> Self {
         match memchr::memchr(b'?', &text[path_start..]) {
             Some(at) => {
                 let mark = path_start + at;
-                Self { form, path: path_start..mark, query: Some(mark + 1..text.len()) }
+                let query = Some(mark + 1..text.len());
+                Self { form, path: path_start..mark, query, may_have_escapes: true }
             }
-            None => Self { form, path: path_start..text.len(), query: None },
+            None => Self { form, path: path_start..text.len(), query: None, may_have_escapes: true },
         }
     }
 
     fn pathless(form: TargetForm) -> Self {
-        Self { form, path: 0..0, query: None }
+        Self { form, path: 0..0, query: None, may_have_escapes: false }
     }
 }
 
@@ -101,8 +113,7 @@ pub(super) fn is_host(text: &[u8]) -> bool {
         let Some(bracket) = memchr::memchr(b']', rest) else { return false };
         return is_ipv6(&rest[..bracket]) && is_port(&rest[bracket + 1..]);
     }
-    let name_len = memchr::memchr(b':', text).unwrap_or(text.len());
-    is_reg_name(&text[..name_len]) && is_port(&text[name_len..])
+    is_port(behind_reg_name(text))
 }
 
 fn is_ipv6(text: &[u8]) -> bool {
@@ -114,22 +125,26 @@ fn is_port(text: &[u8]) -> bool {
     match text {
         [] | [b':'] => true,
         [b':', digits @ ..] => {
-            let all_digits = digits.iter().all(u8::is_ascii_digit);
-            all_digits && str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
+            let number = digits.iter().try_fold(0_u16, |number, byte| {
+                let digit = byte.is_ascii_digit().then(|| u16::from(byte - b'0'))?;
+                number.checked_mul(10)?.checked_add(digit)
+            });
+            number.is_some()
         }
         _ => false,
     }
 }
 
-/// Unreserved characters, sub-delimiters and whole percent escapes (RFC 3986, section 3.2.2).
-fn is_reg_name(mut text: &[u8]) -> bool {
+/// What follows the name at the front of `text`: unreserved characters, sub-delimiters and whole
+/// percent escapes (RFC 3986, section 3.2.2).
+fn behind_reg_name(mut text: &[u8]) -> &[u8] {
     while let Some(at) = text.iter().position(|byte| !IS_REG_NAME_BYTE[usize::from(*byte)]) {
         text = match &text[at..] {
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            _ => return false,
+            rest => return rest,
         };
     }
-    true
+    &[]
 }
 
 /// A table, because every request has a host and most hosts have twenty bytes.

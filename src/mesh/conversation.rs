@@ -66,6 +66,8 @@ pub struct Conversation {
     waits: Waits,
     /// The call whose body is on its way; none where the body belongs to a refused request.
     call: Option<Call>,
+    /// Heads that come next and whose sessions were looked at; a guess, which harms nobody.
+    foreseen: usize,
     /// The media type of that body.
     content_type: Vec<u8>,
     /// Requests to this shard that leave together.
@@ -90,6 +92,7 @@ impl Conversation {
             whole: 0,
             waits: Waits::default(),
             call: None,
+            foreseen: 0,
             content_type: Vec::new(),
             run: None,
             away: Away::Nothing,

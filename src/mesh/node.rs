@@ -21,6 +21,7 @@ use crate::journal::Wait;
 use crate::metrics::{CoreMetrics, RequestKind};
 use crate::registry::{Authority, Buckets, Change, Grant, RegistryVersion, Replica};
 use crate::shard::{Applied, Data, Operation, Outcome, Owners, Refusal, Shard};
+use crate::store::FORESEEN_MAX;
 use crate::types::{ApiKeyBytes, Now, SessionId, ShardCount, ShardId};
 use keeping::Keeping;
 
@@ -292,6 +293,14 @@ impl Node {
             let random = self.parts.random.id_bytes();
             self.parts.owners.id_owned_by(owner, random)
         })
+    }
+
+    /// Looks at sessions that the next requests seem to be about, as far as this shard owns them.
+    pub(super) fn foresee(&self, ids: impl Iterator<Item = SessionId>) {
+        let mut foreseen = [SessionId::from_bytes([0; 16]); FORESEEN_MAX];
+        let owned = ids.filter(|id| self.parts.owners.owner_of(*id) == self.parts.here);
+        let count = foreseen.iter_mut().zip(owned).map(|(place, id)| *place = id).count();
+        self.parts.shard.foresee(&foreseen[..count]);
     }
 
     /// Does a call to a session of this shard, and appends the answer to `out`. What this shard's

@@ -162,7 +162,7 @@ impl Replica {
     /// Whether `presented` opens the bucket of this name; none where there is no such bucket,
     /// where it has no key and where it has another. Each case does the same comparison.
     pub fn judge(&self, name: &BucketName, presented: &[u8]) -> Option<Grant> {
-        let bucket = self.buckets.get(name.as_str());
+        let bucket = self.buckets.get(name);
         let key = bucket.and_then(|bucket| bucket.key);
         let is_key = key.as_ref().unwrap_or(&self.decoy).is(presented);
         match (bucket, key) {
@@ -184,7 +184,7 @@ impl Replica {
 
     /// What is known of the bucket: its number and its key.
     fn bucket(&self, name: &BucketName) -> Option<Bucket> {
-        self.buckets.get(name.as_str()).copied()
+        self.buckets.get(name).copied()
     }
 
     fn grant(&self, bucket: BucketId) -> Grant {

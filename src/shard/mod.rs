@@ -17,7 +17,7 @@ mod owner;
 
 use crate::journal::{CoreJournal, Entry, JournalClock, Need, RestoredSession, Sequence, Wait};
 use crate::store::{self, Counters, Found, Handle, NewSession, Replacement, Store};
-use crate::types::{ByteCount, Millis, Moment, Ttl};
+use crate::types::{ByteCount, Millis, Moment, SessionId, Ttl};
 
 use keeper::{Keeper, Logged, PLAIN_RECORD};
 
@@ -96,6 +96,11 @@ impl Shard {
         let applied = self.judge_and_act(now, operation);
         std::mem::forget(guard);
         applied
+    }
+
+    /// Looks at sessions that are about to be asked for, so that their memory is on its way.
+    pub fn foresee(&self, ids: &[SessionId]) {
+        self.store.foresee(ids);
     }
 
     /// Expires sessions that are due at `now`, at most `budget` steps of work; none as long as

@@ -18,6 +18,7 @@
 mod budget;
 mod content_types;
 mod entries;
+mod foresee;
 mod hash;
 mod index;
 mod session;
@@ -26,6 +27,7 @@ pub mod wheel;
 
 pub use budget::{Full, Lease, MemoryPool, usable_size};
 pub use content_types::CONTENT_TYPE_LEN_MAX;
+pub use foresee::FORESEEN_MAX;
 pub use hash::IdHasher;
 pub use session::{Found, Handle, NewSession, Replacement, RestoredSession, SessionView, Stamp, Step, Walk};
 

@@ -460,3 +460,22 @@ fn a_session_costs_at_most_112_bytes_over_its_data() {
         }
     }
 }
+#[test]
+fn a_look_at_sessions_changes_nothing_whoever_is_looked_at() {
+    let mut store = store();
+    let datas: Vec<Vec<u8>> = [0, 1, 64, 5_000].map(|len| vec![b'd'; len]).to_vec();
+    for (number, data) in datas.iter().enumerate() {
+        store.create(at(0), session(number as u64, data)).unwrap();
+    }
+    let (bytes, counters) = (store.bytes(), store.counters());
+    // Some are there, most are not, and there are more than are looked at.
+    let ids: Vec<SessionId> = (0..2 * FORESEEN_MAX as u64).map(id).collect();
+    for count in 0..=ids.len() {
+        store.foresee(&ids[..count]);
+    }
+    assert_eq!((store.bytes(), store.counters()), (bytes, counters));
+    for (number, data) in datas.iter().enumerate() {
+        let handle = store.find_live(at(59_999), CART, id(number as u64)).unwrap();
+        assert_eq!((store.view(handle).data, store.view(handle).deadline.moment()), (&data[..], at(60_000)));
+    }
+}

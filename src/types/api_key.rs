@@ -9,13 +9,16 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 /// The random bytes that an API key is made of: 256 bits.
 pub type ApiKeyBytes = [u8; 32];
 
 /// The length of an API key as text: 32 bytes in base64url without padding.
 pub const API_KEY_LEN: usize = 43;
+
+/// The bytes of a key that are compared at once.
+const WORD_LEN: usize = size_of::<u64>();
 
 /// The shortest master key that is taken, in characters.
 const MASTER_KEY_LEN_MIN: usize = 16;
@@ -43,13 +46,24 @@ impl ApiKey {
 
     /// Whether a client that sent `presented` has this key. Constant time for keys of our length.
     pub fn is(&self, presented: &[u8]) -> bool {
-        self.0.ct_eq(presented).into()
+        let Ok(presented) = presented.try_into() else { return false };
+        let pairs = words(&self.0).into_iter().zip(words(presented));
+        pairs.fold(Choice::from(1), |equal, (own, shown)| equal & own.ct_eq(&shown)).into()
     }
 
     /// The text, for the one answer that hands it out.
     pub fn expose(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
+}
+
+/// A key's text in pieces that are compared at once, a sixth of the work of doing so byte by byte.
+/// Some bytes are in two of them.
+fn words(text: &[u8; API_KEY_LEN]) -> [u64; API_KEY_LEN.div_ceil(WORD_LEN)] {
+    std::array::from_fn(|number| {
+        let start = (number * WORD_LEN).min(API_KEY_LEN - WORD_LEN);
+        u64::from_ne_bytes(std::array::from_fn(|byte| text[start + byte]))
+    })
 }
 
 impl PartialEq for ApiKey {

@@ -3,7 +3,6 @@
 //! A name is judged once, at the border, and then kept inline: it is copied along with each
 //! request and must not cost an allocation.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -53,13 +52,18 @@ impl BucketName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The name's bytes, which are ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
     }
 }
 
 impl PartialEq for BucketName {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -67,13 +71,7 @@ impl Eq for BucketName {}
 
 impl Hash for BucketName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-impl Borrow<str> for BucketName {
-    fn borrow(&self) -> &str {
-        self.as_str()
+        self.as_bytes().hash(state);
     }
 }
 

@@ -6,7 +6,7 @@
 //! has promised more than it has; that one takes the right to mount.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::wire::Wire;
 const CLIENTS: u64 = 8;
 /// How long a client leaves the server alone that has too much to do.
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long they write before it does.
-const BEFORE: Duration = Duration::from_millis(150);
+/// What they have written when it does, at least.
+const BEFORE: usize = 100;
 
 fn start(dir: &Path, shape: Shape, mode: &str) -> Server {
     let launch = Launch::shape(shape).with_admin().outlive_file_size().data_dir(dir);
@@ -69,8 +69,16 @@ struct Acknowledged {
     after: Known,
 }
 
+/// When it is that the disk fails, for all clients.
+#[derive(Default)]
+struct Moment {
+    /// Sessions that were acknowledged before it.
+    before: AtomicUsize,
+    has_failed: AtomicBool,
+}
+
 /// Makes sessions until the server says that it keeps no more, or says nothing.
-fn write_until_it_fails(server: &Server, app: &App, number: u64, has_failed: &AtomicBool) -> Acknowledged {
+fn write_until_it_fails(server: &Server, app: &App, number: u64, moment: &Moment) -> Acknowledged {
     let mut acknowledged = Acknowledged::default();
     let mut wire = Wire::connect(server.addr()).expect("it listens");
     for step in 0.. {
@@ -79,14 +87,17 @@ fn write_until_it_fails(server: &Server, app: &App, number: u64, has_failed: &At
         fields.extend(content.content_type().map(|text| ("Content-Type", text)));
         let request = build_request("PUT", &app.bucket_path(), &fields, &content.bytes());
         let answered = wire.send(&request).and_then(|()| wire.receive("PUT"));
-        let is_before = !has_failed.load(Ordering::SeqCst);
+        let is_before = !moment.has_failed.load(Ordering::SeqCst);
         let Ok(response) = answered else {
             assert!(!is_before, "closed although nothing has failed");
             assert_eq!(wire.unread(), b"", "closed in the middle of an answer");
             break;
         };
         match response.status {
-            201 if is_before => acknowledged.before.push((response.text().to_owned(), content)),
+            201 if is_before => {
+                acknowledged.before.push((response.text().to_owned(), content));
+                moment.before.fetch_add(1, Ordering::SeqCst);
+            }
             201 => acknowledged.after.push((response.text().to_owned(), content)),
             503 if problem_code(&response) == "journal_behind" => thread::sleep(PAUSE),
             503 if !is_before && problem_code(&response) == "journal_failed" => break,
@@ -98,13 +109,15 @@ fn write_until_it_fails(server: &Server, app: &App, number: u64, has_failed: &At
 
 /// Lets clients write, makes everything fail while they do, and waits until all have noticed.
 fn fail_under_load(server: &Server, app: &App, fail: impl FnOnce()) -> Acknowledged {
-    let has_failed = AtomicBool::new(false);
+    let moment = Moment::default();
     thread::scope(|scope| {
-        let has_failed = &has_failed;
-        let write = |number| scope.spawn(move || write_until_it_fails(server, app, number, has_failed));
+        let moment = &moment;
+        let write = |number| scope.spawn(move || write_until_it_fails(server, app, number, moment));
         let clients: Vec<_> = (1..=CLIENTS).map(write).collect();
-        thread::sleep(BEFORE);
-        has_failed.store(true, Ordering::SeqCst);
+        eventually("the clients have written", || {
+            (moment.before.load(Ordering::SeqCst) >= BEFORE).then_some(())
+        });
+        moment.has_failed.store(true, Ordering::SeqCst);
         fail();
         let mut all = Acknowledged::default();
         for client in clients {
@@ -126,7 +139,7 @@ fn where_nothing_can_be_written_any_more_nothing_more_is_acknowledged() {
         let mut app = App::new(&server);
         let mut known: Known = (0..20).map(|stamp| create(&mut app, stamp, 300)).collect();
         let all = fail_under_load(&server, &app, || server.limit_file_size(Some(0)));
-        assert!(all.before.len() > 100, "{mode}: {} sessions", all.before.len());
+        assert!(all.before.len() >= BEFORE, "{mode}: {} sessions", all.before.len());
         known.extend([all.before, all.after].concat());
         check_failed(&server, &mut app, &known);
         server.kill();
@@ -173,7 +186,7 @@ fn where_nothing_can_be_synced_any_more_no_sync_is_acknowledged() {
         }
         let all = fail_under_load(&server, &app, || volume.exhaust());
         if mode == "always" {
-            assert!(all.before.len() > 20, "{} sessions", all.before.len());
+            assert!(all.before.len() >= BEFORE, "{} sessions", all.before.len());
             known.extend(all.before);
         }
         // What was only written may go with the disk's memory, as in a power cut. And a sync may

@@ -9,10 +9,11 @@ use std::borrow::Cow;
 use super::super::frame::{KeyFrame, Parcel, Ticket};
 use super::super::node::Node;
 use super::{Away, Conversation, Next};
-use crate::api::{Call, Problem, SessionCall};
+use crate::api::{Call, Problem, SessionCall, session_at_end};
 use crate::http::{BodyLength, BodyPlan, ContinueDue, Event, INTERIM_CONTINUE, Persistence};
 use crate::metrics::RequestKind;
 use crate::shard::Data;
+use crate::store::FORESEEN_MAX;
 use crate::types::ShardId;
 
 /// The body of a refused request is skipped up to this many bytes; past it the connection closes.
@@ -78,8 +79,23 @@ impl Conversation {
         None
     }
 
+    /// Has a look at the sessions that requests behind this one name: once for each lot of them.
+    fn foresee(&mut self, node: &Node) {
+        if self.foreseen > 0 {
+            self.foreseen -= 1;
+            return;
+        }
+        let mut paths = self.http.paths_ahead().take(FORESEEN_MAX);
+        let Some(first) = paths.next() else { return };
+        let mut count = 0;
+        let paths = std::iter::once(first).chain(paths).inspect(|_| count += 1);
+        node.foresee(paths.filter_map(session_at_end));
+        self.foreseen = count;
+    }
+
     /// Judges a head. What must answer at once has to wait for the run before it.
     fn take_head(&mut self, node: &mut Node) -> Taken {
+        self.foresee(node);
         let head = self.http.head();
         let expects_continue = head.expects_continue();
         if expects_continue && self.run.is_some() {

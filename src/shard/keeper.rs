@@ -19,6 +19,7 @@ use crate::store::{SessionView, Stamp};
 use crate::types::{ByteCount, Deadline, Millis, SessionId, Ttl};
 
 use super::Refusal;
+use super::deletions::Deletions;
 
 /// The slack is this part of the TTL, …
 const SLACK_PARTS: u64 = 16;
@@ -108,8 +109,10 @@ pub(super) struct Keeper {
     pub(super) clock: JournalClock,
     /// The TTL of sessions without their own.
     session_ttl: Ttl,
-    /// The newest removals: whoever is told that a session is missing waits for these.
-    gone: Wait,
+    /// The newest session that was due: whoever is told that one is missing waits for this, …
+    expired: Wait,
+    /// … and for the deletion of that session, which takes a sync.
+    deletions: Deletions,
     /// The end is near: deadlines are logged as they are.
     is_ending: bool,
     pub(super) counters: KeeperCounters,
@@ -117,8 +120,15 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(journal: CoreJournal, clock: JournalClock, session_ttl: Ttl) -> Self {
-        let (gone, counters) = (Wait::NONE, KeeperCounters::default());
-        Self { journal, clock, session_ttl, gone, is_ending: false, counters }
+        Self {
+            journal,
+            clock,
+            session_ttl,
+            expired: Wait::NONE,
+            deletions: Deletions::default(),
+            is_ending: false,
+            counters: KeeperCounters::default(),
+        }
     }
 
     /// Reserves room for a record before anything changes.
@@ -164,19 +174,20 @@ impl Keeper {
     /// Logs that a client has removed a session.
     pub(super) fn deleted(&mut self, id: SessionId) -> Wait {
         let wait = self.log(Entry::Delete(id)).1;
-        self.gone = self.gone.and(wait);
+        let journal = &self.journal;
+        self.deletions.note(id, wait, |wait| journal.missing(wait).is_none());
         wait
     }
 
     /// Logs that a session is gone because it was due.
     pub(super) fn expired(&mut self, id: SessionId) {
         let wait = self.log(Entry::Expire(id)).1;
-        self.gone = self.gone.and(wait);
+        self.expired = self.expired.and(wait);
     }
 
-    /// What must come before anybody is told that a session is missing.
-    pub(super) fn missing(&self) -> Wait {
-        self.journal.missing(self.gone)
+    /// What must come before anybody is told that this session is missing.
+    pub(super) fn missing(&self, id: SessionId) -> Wait {
+        self.journal.missing(self.expired.and(self.deletions.wait_of(id)))
     }
 
     /// What must come before anybody is shown this session as it is: its newest record.

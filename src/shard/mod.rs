@@ -11,6 +11,7 @@
 //! supervisor restarts it, and no client is served from a broken state.
 
 mod cleaning;
+mod deletions;
 mod keeper;
 mod operation;
 mod owner;
@@ -178,8 +179,8 @@ impl Shard {
         };
         let handle = match self.store.find(now, bucket, id) {
             Found::Live(handle) => handle,
-            Found::Due(handle) => return self.find_due(handle),
-            Found::Missing => return self.refuse_missing(),
+            Found::Due(handle) => return self.find_due(handle, id),
+            Found::Missing => return self.refuse_missing(id),
         };
         let version = self.store.view(handle).version;
         let is_known = conditions.if_none_match_hits(version);
@@ -276,15 +277,15 @@ impl Shard {
     }
 
     /// A session is asked for that is due: it is gone from now on.
-    fn find_due(&mut self, handle: Handle) -> Applied<'_> {
+    fn find_due(&mut self, handle: Handle, id: SessionId) -> Applied<'_> {
         match self.expire(handle) {
-            Ok(()) => self.refuse_missing(),
+            Ok(()) => self.refuse_missing(id),
             Err(refusal) => refused(refusal),
         }
     }
 
-    fn refuse_missing(&self) -> Applied<'_> {
-        let wait = self.keeper.as_ref().map_or(Wait::NONE, Keeper::missing);
+    fn refuse_missing(&self, id: SessionId) -> Applied<'_> {
+        let wait = self.keeper.as_ref().map_or(Wait::NONE, |keeper| keeper.missing(id));
         Applied { outcome: Outcome::Refused(Refusal::Missing), wait }
     }
 

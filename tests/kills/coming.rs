@@ -34,7 +34,8 @@ fn come_and_go(server: &Server, app: &App, ids: &[String], random: &mut Random) 
         wire.send(&request).expect("it takes requests");
         if number % 4 == 0 {
             let response = wire.receive("POST").expect("it answers");
-            assert_eq!(response.status, 200, "{response}");
+            // 503: the disk has stood still for a second.
+            assert!(matches!(response.status, 200 | 503), "{response}");
         }
     }
 }

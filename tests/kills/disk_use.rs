@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::content::Content;
-use crate::support::{App, Launch, Random, Server, Shape};
+use crate::support::{App, Launch, Random, Server, Shape, eventually};
 use crate::volume::{Volume, say};
 use crate::watch::{Look, watch};
 use crate::wire::Wire;
@@ -54,6 +54,9 @@ fn overwrite_beside(cold: usize, shape: Shape, allowed: fn(&Look) -> f64) -> Opt
             scope.spawn(move || overwrite(server, app, ids, seed, is_over));
         }
         thread::sleep(WORK);
+        eventually("the log is cleaned", || {
+            (server.metrics().value("seshun_journal_cleanings_total") >= 1.0).then_some(())
+        });
         is_over.store(true, Ordering::SeqCst);
         watching.join().expect("somebody watches")
     });

@@ -146,7 +146,9 @@ impl Workload {
             self.fill_tries -= 1;
             return Some(self.log_in(ledger));
         }
-        let unwritten = self.first_data(ledger);
+        // Never read before: one that is being read holds up those behind it, and the population
+        // would count as made while they have no data.
+        let unwritten = ledger.unwritten().map(Step::Update);
         self.filled = unwritten.is_none();
         unwritten
     }

@@ -66,9 +66,10 @@ impl Chunks {
         &mut self.filling
     }
 
-    /// What was written since this was called last.
+    /// What was written since this was called last. The place of a long record goes with it, so
+    /// that an idle core does not hold it.
     pub(super) fn take(&mut self) -> BytesMut {
-        self.filling.split()
+        if self.is_chunk { self.filling.split() } else { std::mem::take(&mut self.filling) }
     }
 
     /// Takes back what was taken just now.

@@ -121,11 +121,15 @@ fn private() -> OpenOptions {
 
 /// Makes the folder and those above it, and makes sure that it will be found again.
 fn make_folder(path: &Path) -> io::Result<()> {
-    if path.try_exists()? {
-        return Ok(());
+    let mut made = Vec::new();
+    for folder in path.ancestors().filter(|folder| *folder != Path::new("")) {
+        if folder.try_exists()? {
+            break;
+        }
+        made.push(folder);
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    sync_parent(path)
+    made.into_iter().try_for_each(sync_parent)
 }
 
 /// Makes sure that what was made at `path` will be found again.

@@ -17,8 +17,9 @@ use super::replay::{ReplayPhase, ReplayProgress, read_whole};
 use super::storage::SegmentFile;
 use super::units::SegmentNumber;
 
-/// Segments that wait for one consumer.
-const LANE_MAX: usize = 2;
+/// Segments that wait for one consumer. With the one being read and the one in use there are three
+/// in memory: what a start takes beside the sessions.
+const LANE_MAX: usize = 1;
 /// Buffers that wait to be used again: as many as can come back while one is being read.
 const BUFFERS_MAX: usize = LANE_MAX + 2;
 

@@ -8,12 +8,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags, SeekFrom, flock, fstat, seek, statat};
 use rustix::io::Errno;
 
+use super::segment::SEGMENT_HEADER_LEN;
 use super::storage::SegmentFile;
 use super::units::SegmentNumber;
 use crate::types::ByteCount;
@@ -163,9 +164,16 @@ impl Folder {
         let file = self.open_segment(segment.number)?;
         let failed = |source: Errno| FolderError::new(&self.path_of(segment.number), source);
         let len = u64::try_from(fstat(&file).map_err(failed)?.st_size).unwrap_or_default();
-        // Where the file system cannot tell, it says that there is data, or refuses to say.
-        let has_no_data = || seek(&file, SeekFrom::Data(0)) == Err(Errno::NXIO);
-        Ok(len >= segment.len.as_u64() && has_no_data())
+        // Where the file system cannot tell, it says that there is data, or refuses to say. That it
+        // overlooks data is not unheard of: the header, which is never 0, is looked at all the same.
+        if len < segment.len.as_u64() || seek(&file, SeekFrom::Data(0)) != Err(Errno::NXIO) {
+            return Ok(false);
+        }
+        let mut header = [0; SEGMENT_HEADER_LEN];
+        let read = file
+            .read_at(&mut header, 0)
+            .map_err(|error| FolderError::new(&self.path_of(segment.number), error))?;
+        Ok(header[..read].iter().all(|byte| *byte == 0))
     }
 
     /// As [`Self::read_written`], whatever the file system knows.

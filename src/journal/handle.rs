@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) room: Room,
     /// By shard: what its live sessions take, in bytes of records.
     live_bytes: Box<[AtomicU64]>,
+    /// What the registry takes, in bytes of records; a part of the first shard's.
+    registry_bytes: AtomicU64,
     /// The last sync of a shutdown has covered everything.
     is_settled: AtomicBool,
 }
@@ -37,11 +39,16 @@ impl Shared {
     pub(super) fn new(progress: Progress, room: Room, live: ByteCount) -> Self {
         let share = live.as_u64() / progress.shard_count() as u64;
         let live_bytes = (0..progress.shard_count()).map(|_| AtomicU64::new(share)).collect();
-        Self { progress, room, live_bytes, is_settled: AtomicBool::new(false) }
+        let registry_bytes = AtomicU64::new(0);
+        Self { progress, room, live_bytes, registry_bytes, is_settled: AtomicBool::new(false) }
     }
 
     pub(super) fn live(&self) -> ByteCount {
         self.live_bytes.iter().map(|bytes| ByteCount::new(bytes.load(Ordering::Relaxed))).sum()
+    }
+
+    pub(super) fn registry(&self) -> ByteCount {
+        ByteCount::new(self.registry_bytes.load(Ordering::Relaxed))
     }
 
     pub(super) fn settle(&self) {
@@ -280,9 +287,14 @@ impl CoreJournal {
         &self.shared.progress
     }
 
-    /// Says what this shard's live sessions take, in bytes of records.
-    pub fn set_live(&self, live: ByteCount) {
-        self.shared.live_bytes[self.shard.index()].store(live.as_u64(), Ordering::Relaxed);
+    /// Says what this shard's live sessions take, in bytes of records, and what the registry does
+    /// where this shard is the one that logs it.
+    pub fn set_live(&self, live: ByteCount, registry: Option<ByteCount>) {
+        let both = live + registry.unwrap_or_default();
+        self.shared.live_bytes[self.shard.index()].store(both.as_u64(), Ordering::Relaxed);
+        if let Some(registry) = registry {
+            self.shared.registry_bytes.store(registry.as_u64(), Ordering::Relaxed);
+        }
     }
 
     fn use_room(&mut self, bytes: u64) {

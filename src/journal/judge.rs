@@ -152,6 +152,9 @@ impl Judge {
                 self.discard(&survey, cut);
                 // Without a header there is nothing to truncate to: the log ends one earlier.
                 if cut.as_usize() < SEGMENT_HEADER_LEN {
+                    // What could tell a tear from damage is lost with it: people may have to.
+                    self.report.notice(Notice::Unreadable(segment));
+                    self.damaged.push(segment);
                     return self.unlink.push(segment);
                 }
                 self.is_torn = true;

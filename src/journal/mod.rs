@@ -50,7 +50,10 @@ pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECOR
 pub use log::{BACKLOG_MAX, Buffer, Covers, Job, JobResult, Log, LogStart, RoomLimits, SyncPolicy};
 pub use plan::{LoadError, Plan, RestoredSession, Tally};
 pub use progress::{Condition, Level, Progress, Wake};
-pub use record::{Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, encode, session_record_len};
+pub use record::{
+    Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, bucket_record_len_max, encode,
+    session_record_len,
+};
 pub use recover::{Notice, RecoverError, Recovery, Report, Terms};
 pub use replay::{
     DamageError, Filing, Replay, ReplayError, ReplayPhase, ReplayProgress, ReplayStep, ReplayTerms,

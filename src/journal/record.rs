@@ -16,7 +16,8 @@ use super::layout::{
 use super::seal::Marks;
 use super::units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
 use crate::types::{
-    API_KEY_LEN, ApiKey, BootEpoch, BucketId, BucketName, SessionId, ShardId, Ttl, UnixMillis, Version,
+    API_KEY_LEN, ApiKey, BUCKET_NAME_LEN_MAX, BootEpoch, BucketId, BucketName, SessionId, ShardId, Ttl,
+    UnixMillis, Version,
 };
 
 /// Stands for the shard of records that the journal logs by itself.
@@ -142,6 +143,11 @@ pub struct TimeMark {
 /// The length of a record that holds a whole session with so much data: what to reserve.
 pub const fn session_record_len(content_type_len: usize, blob_len: usize) -> usize {
     len_of(content_type_len + blob_len)
+}
+
+/// The length of the longest record about a bucket.
+pub const fn bucket_record_len_max() -> usize {
+    len_of(API_KEY_LEN + BUCKET_NAME_LEN_MAX)
 }
 
 /// Appends `record` to `out`, unsealed, and returns its length. `out` holds whole records.

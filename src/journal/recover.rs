@@ -54,6 +54,10 @@ pub enum Notice {
     /// A whole segment that was synced is not there.
     #[error("segment {0} is missing")]
     Missing(SegmentNumber),
+    /// The newest segment has no good header. A power cut does that to a segment that was just
+    /// begun; nobody can tell whether it did, so it is copied aside.
+    #[error("segment {0} has no readable header: taken for torn by a power cut, and kept aside")]
+    Unreadable(SegmentNumber),
     /// A bucket whose newest record is damaged: no key opens it until another is made.
     #[error("the key of bucket number {0} is lost")]
     KeyLost(u32),
@@ -229,8 +233,11 @@ impl Recovery {
 /// The epoch after the newest that any header or record shows, torn ones included.
 fn next_epoch(surveys: &[Survey]) -> Option<BootEpoch> {
     let newest = surveys.iter().filter_map(|survey| survey.epoch).max();
+    // Each of these may be the first of a start that nothing else shows.
+    let unreadable = surveys.iter().filter(|survey| survey.header == Err(HeaderError::Damaged)).count();
     // Epoch 0 is for servers that keep nothing.
-    BootEpoch::new(newest.map_or(BootEpoch::FIRST.as_u32(), BootEpoch::as_u32) + 1)
+    let newest = newest.map_or(BootEpoch::FIRST.as_u32(), BootEpoch::as_u32);
+    BootEpoch::new(newest.saturating_add(unreadable as u32 + 1))
 }
 
 fn next_segment(surveys: &[Survey]) -> Option<SegmentNumber> {

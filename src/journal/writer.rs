@@ -29,6 +29,9 @@ const GATHER_BYTES_MAX: usize = 4 * 1024 * 1024;
 const JOBS_MAX: usize = 2;
 /// How long the writing thread sleeps where nothing is due.
 const SLEEP_MAX: Millis = Millis::from_secs(60);
+/// How often the end of the process looks whether the threads have ended: once for each
+/// millisecond that it may take.
+const SHUTDOWN_LOOK: Duration = Duration::from_millis(1);
 /// How often a shutdown looks whether its time is up.
 const SHUTDOWN_STEP: Millis = Millis::new(20);
 
@@ -151,9 +154,17 @@ impl Journal {
     pub fn shut_down(mut self, within: Millis) -> Result<(), NotSettled> {
         // A thread that is gone has poisoned the log or panicked: there is nobody to ask.
         let _ = self.stop.iter().try_for_each(|stop| stop.try_send(within));
+        let mut looks_left = within.as_u64();
         for thread in [self.writing.take(), self.syncing.take()].into_iter().flatten() {
             thread.thread().unpark();
-            drop(thread.join());
+            // A sync may hang for as long as the disk does. The process does not wait for it.
+            while !thread.is_finished() && looks_left > 0 {
+                thread::sleep(SHUTDOWN_LOOK);
+                looks_left -= 1;
+            }
+            if thread.is_finished() {
+                drop(thread.join());
+            }
         }
         if self.shared.is_settled() { Ok(()) } else { Err(NotSettled) }
     }
@@ -244,7 +255,9 @@ impl<S: Storage> Writer<S> {
         loop {
             let woken = self.next();
             let now = (self.clock)();
-            self.log.set_live(self.shared.live());
+            // Both are told by the cores at their own pace: the part is never more than the whole.
+            let (live, registry) = (self.shared.live(), self.shared.registry());
+            self.log.set_live(live.max(registry), registry);
             match woken {
                 Woken::Buffer(first) => self.write(first, now),
                 Woken::Result(result) => self.log.finish_job(result, now),
@@ -305,7 +318,7 @@ impl<S: Storage> Writer<S> {
     }
 
     fn publish(&self) {
-        let condition = match (self.log.is_poisoned(), self.log.is_full()) {
+        let condition = match (self.log.is_poisoned(), self.log.is_full() || self.log.has_reserve_alone()) {
             (true, _) => Condition::Poisoned,
             (_, true) => Condition::Full,
             _ => Condition::Good,

@@ -135,11 +135,11 @@ impl Keeper {
     pub(super) fn reserve(&mut self, need: Need, len: ByteCount) -> Result<(), Refusal> {
         self.journal.reserve(need, len).map_err(|reason| match reason {
             NoRoom::Disk => {
-                self.counters.refused_disk += 1;
+                self.counters.refused_disk += u64::from(need != Need::Copy);
                 Refusal::DiskFull
             }
             NoRoom::Backlog => {
-                self.counters.refused_backlog += 1;
+                self.counters.refused_backlog += u64::from(need != Need::Copy);
                 Refusal::Behind
             }
             NoRoom::Failed => Refusal::Unkept,

@@ -124,7 +124,7 @@ fn a_segment_that_was_only_allocated_is_blank_and_need_not_be_read() {
     let mut bytes = vec![9; 100];
     read.read_written(files[0], &mut bytes).unwrap();
     // Not every file system can tell.
-    assert_eq!(bytes.len(), if read.is_blank(files[0]).unwrap() { 0 } else { 1 << 20 });
+    assert!(bytes.is_empty() || bytes.len() == 1 << 20);
     assert!(bytes.iter().all(|byte| *byte == 0));
     for (file, len) in files[1..].iter().zip([1 << 20, 1 << 20, 0]) {
         assert!(!read.is_blank(*file).unwrap(), "{file:?}");

@@ -60,9 +60,12 @@ impl<S: Storage> Log<S> {
         }
     }
 
-    /// What live sessions would take if each were written once.
-    pub fn set_live(&mut self, live: ByteCount) {
+    /// What live sessions and the registry would take if each were written once, and the
+    /// registry's part of it.
+    pub fn set_live(&mut self, live: ByteCount, registry: ByteCount) {
+        debug_assert!(registry <= live, "a part of it");
         self.live_bytes = live.as_u64();
+        self.registry_bytes = registry.as_u64();
     }
 
     pub(super) fn consider_cleaning(&mut self, now: Now) {
@@ -115,9 +118,11 @@ impl<S: Storage> Log<S> {
 
     /// The segment before which about a quarter of the log lies, and one segment at least; no
     /// more where there might be no room for all that could live in it. None while the reserve
-    /// does not hold even one segment's copies and more is about to come.
+    /// does not hold even one segment's copies and more is about to come, nor where the registry,
+    /// which is copied whole each time, would take what the cut gives.
     fn choose_cut(&self) -> Option<SegmentNumber> {
-        let (quarter, room) = (self.occupied().as_u64() / 4, self.room_to_copy());
+        let quarter = (self.occupied().as_u64() / 4).max(2 * self.registry_bytes);
+        let room = self.room_to_copy().saturating_sub(self.registry_bytes);
         let is_tight = self.older.front().is_some_and(|first| first.len.as_u64() > room);
         let is_growing = !self.is_short || !self.condemned.is_empty();
         if is_tight && is_growing {
@@ -126,12 +131,14 @@ impl<S: Storage> Log<S> {
         let mut before = 0;
         for (index, segment) in self.older.iter().enumerate() {
             before += segment.len.as_u64();
-            let Some(next) = self.older.get(index + 1) else { break };
-            if before >= quarter || before + next.len.as_u64() > room {
-                return Some(next.number);
+            let next = self.older.get(index + 1);
+            let is_last = next.is_none_or(|next| before + next.len.as_u64() > room);
+            if before >= quarter || is_last {
+                let cut = next.map_or(self.current.number, |next| next.number);
+                return (before > self.registry_bytes).then_some(cut);
             }
         }
-        (!self.older.is_empty()).then_some(self.current.number)
+        None
     }
 
     /// What copies will find room for, whoever else writes meanwhile, in bytes. A cut that needs

@@ -19,11 +19,13 @@ impl<S: Storage> Log<S> {
         // Without its reserve whole the log gives up nothing that it could clean with.
         let missing = (RESERVE_SEGMENTS - self.spares.len().min(RESERVE_SEGMENTS)) as u64 * self.segment_len;
         let to_copy = (rest + ordinary + reserve).saturating_sub(self.room_for_removals());
+        // The longest copy must fit beside what the next sync leaves, or cleaning would wait for ever.
+        let copies = BACKLOG_COPIES.as_u64().max(self.record_len_max + BACKLOG_SYNC.as_u64());
         RoomLimits {
             ordinary: self.placed_bytes + (rest + ordinary).saturating_sub(missing),
             reserve: self.placed_bytes + rest + ordinary + reserve,
             backlog: self.synced_bytes + BACKLOG_MAX.as_u64(),
-            copies: (self.synced_bytes + BACKLOG_COPIES.as_u64()).min(self.placed_bytes + to_copy),
+            copies: (self.synced_bytes + copies).min(self.placed_bytes + to_copy),
             is_disk_full: self.is_short,
         }
     }

@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
+use super::layout::RECORD_BYTES_MAX;
 use super::record::{Entry, NO_SHARD, Origin, Record, TimeMark, encode};
 use super::seal::Salt;
 use super::storage::{SegmentFile, Storage, StorageError};
@@ -127,6 +128,10 @@ const RESERVE_SEGMENTS: usize = 2;
 const _: () =
     assert!(BACKLOG_SYNC.as_u64() < BACKLOG_COPIES.as_u64(), "the sync must come before the refusals");
 const _: () = assert!(BACKLOG_COPIES.as_u64() < BACKLOG_MAX.as_u64() / 2, "copies leave most to others");
+const _: () = assert!(
+    RECORD_BYTES_MAX as u64 + 2 * BACKLOG_SYNC.as_u64() <= BACKLOG_MAX.as_u64(),
+    "the longest record fits beside others, as a copy too"
+);
 
 /// Whether the log takes records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,8 +214,10 @@ pub struct Log<S: Storage> {
     cleanings: u64,
     /// Segments below this one are cleaned whatever the log's length is.
     damaged_below: Option<SegmentNumber>,
-    /// What live sessions take, in bytes of records.
+    /// What live sessions and the registry take, in bytes of records.
     live_bytes: u64,
+    /// The registry's part of it, which each cleaning logs again.
+    registry_bytes: u64,
     /// Covered by a synced checkpoint, oldest first.
     condemned: VecDeque<SegmentNumber>,
     /// The disk had no room for a spare when one was last tried.
@@ -310,6 +317,11 @@ impl<S: Storage> Log<S> {
     /// Whether the log waits for room on the disk.
     pub fn is_full(&self) -> bool {
         matches!(self.health, Health::Full { .. })
+    }
+
+    /// Whether the disk has no more to give and what is left is the reserve.
+    pub fn has_reserve_alone(&self) -> bool {
+        self.is_short && self.spares.len() <= RESERVE_SEGMENTS
     }
 }
 

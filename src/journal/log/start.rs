@@ -68,6 +68,7 @@ impl<S: Storage> Log<S> {
             cleanings: 0,
             damaged_below: start.is_damaged.then_some(start.next),
             live_bytes: start.live.as_u64(),
+            registry_bytes: 0,
             condemned: start.condemned.into(),
             is_short: false,
         };

@@ -173,7 +173,7 @@ fn a_record_longer_than_a_segment_gets_one_of_its_own_length() {
 fn records_as_long_as_a_segment_leave_no_room_behind_that_nothing_lives_in() {
     let disk = SimDisk::new(1, SEGMENT_LEN, 1 << 20);
     let mut rig = rig_on(disk, SyncPolicy::EverySecond);
-    rig.log.set_live(ByteCount::from_mib(1));
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
     let free = rig.disk.free_bytes();
     // Each is a little more than half of a segment, so that each takes one.
     for _ in 0..10 {
@@ -321,7 +321,7 @@ fn a_failed_sync_writes_what_was_kept_into_another_segment_that_follows_the_sync
 #[test]
 fn what_a_full_disk_did_not_take_after_a_failed_sync_is_not_synced_by_the_next() {
     let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 8 * SEGMENT_LEN), SyncPolicy::EverySecond);
-    rig.log.set_live(ByteCount::from_mib(1));
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
     rig.fill_segment();
     rig.fill_segment();
     let (written, placed_bytes) = (rig.written(), rig.log.placed_bytes);
@@ -387,7 +387,7 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
     let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 5 * SEGMENT_LEN), SyncPolicy::EverySecond);
     let room = Room::new(rig.log.room());
     // Nothing is ever removed, so nothing can be cleaned.
-    rig.log.set_live(ByteCount::from_mib(1));
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
     let mut written = 0;
     while room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok() {
         rig.write(&[1_000]);
@@ -450,7 +450,7 @@ fn a_full_disk_is_cleaned_although_it_has_no_room_for_a_spare() {
 #[test]
 fn what_a_full_disk_does_not_take_waits_in_order() {
     let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 3 * SEGMENT_LEN), SyncPolicy::Always);
-    rig.log.set_live(ByteCount::from_mib(1));
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
     // More than was ever granted.
     while !rig.log.is_full() {
         rig.write(&[1_000]);
@@ -480,7 +480,7 @@ fn the_backlog_is_bounded_and_asks_for_a_sync_by_itself() {
 
 /// Logs until a cut is asked for.
 fn cut(rig: &mut Rig) -> SegmentNumber {
-    rig.log.set_live(ByteCount::new(2_000));
+    rig.log.set_live(ByteCount::new(2_000), ByteCount::ZERO);
     while rig.log.cut().is_none() {
         rig.write(&[1_000]);
         rig.run_jobs();
@@ -560,7 +560,7 @@ fn what_a_backup_holds_goes_after_it_and_no_spare_waits_for_that() {
     rig.run_jobs();
     let retry = rig.log.next_deadline().unwrap().since(rig.now.moment);
     assert!(retry > Millis::new(50), "it is left alone for a while: {retry:?}");
-    rig.log.set_live(ByteCount::from_mib(1));
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
     rig.fill_segment();
     rig.run_jobs();
     assert!(rig.log.spares.len() >= RESERVE_SEGMENTS, "the next spare is there at once");
@@ -710,6 +710,32 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
     rig.run_jobs();
     blank.push(number(1));
     assert_eq!(rig.disk.unlinks(), blank);
+}
+
+#[test]
+fn the_longest_copy_is_granted_however_much_that_is() {
+    let mut rig = rig(SyncPolicy::Always);
+    rig.log.spares.iter_mut().for_each(|spare| spare.len = 1 << 30);
+    for len in [2_048, RECORD_BYTES_MAX as u64] {
+        rig.log.record_len_max = len;
+        let room = Room::new(rig.log.room());
+        room.take_anyway(ByteCount::new(rig.log.placed_bytes));
+        room.take(Need::Copy, ByteCount::new(len)).unwrap();
+        assert!(room.take(Need::Copy, BACKLOG_COPIES).is_err(), "beside it there is no room for many");
+    }
+}
+
+#[test]
+fn a_cut_frees_twice_what_the_registry_takes_for_that_is_copied_each_time() {
+    for (registry_segments, cut) in [(0, 3), (1, 3), (2, 5)] {
+        let mut rig = rig(SyncPolicy::Always);
+        let registry = ByteCount::new(registry_segments * SEGMENT_LEN);
+        rig.log.set_live(ByteCount::from_mib(1), registry);
+        (0..7).for_each(|_| rig.fill_segment());
+        rig.log.set_live(registry, registry);
+        rig.pass(10);
+        assert_eq!(rig.log.cut().map(|cut| cut.as_u32()), Some(cut), "{registry_segments}");
+    }
 }
 
 #[test]

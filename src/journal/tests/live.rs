@@ -271,7 +271,7 @@ impl LiveShard {
         self.copy();
         let live: usize =
             self.live.values().map(|live| session_record_len(10, blob(live.version).len())).sum();
-        self.core.set_live(ByteCount::of_len(live));
+        self.core.set_live(ByteCount::of_len(live), None);
         assert!(self.core.hand_over());
         self.wait(sequence);
         self.count.told.store(version, Ordering::SeqCst);

@@ -266,7 +266,10 @@ impl Life {
         }
         assert!(self.jobs.len() + self.results.len() <= 2, "one sync and one chore at a time");
         let live = self.shards.iter().flat_map(|shard| shard.sessions.values());
-        self.log.set_live(live.map(|live| ByteCount::of_len(96 + blob_of(live.version).len())).sum());
+        self.log.set_live(
+            live.map(|live| ByteCount::of_len(96 + blob_of(live.version).len())).sum(),
+            ByteCount::ZERO,
+        );
         self.publish();
     }
 

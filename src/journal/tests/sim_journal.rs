@@ -89,14 +89,14 @@ impl SimJournal {
     /// Writes what was handed over, `buffers_max` buffers of it.
     pub fn write(&mut self, buffers_max: usize, now: Now) {
         let buffers: Vec<_> = self.lane.try_iter().take(buffers_max).collect();
-        self.log.set_live(self.shared.live());
+        self.log.set_live(self.shared.live(), self.shared.registry());
         self.log.write(buffers, now);
         self.after_step(now);
     }
 
     /// Does what time asks for.
     pub fn advance(&mut self, now: Now) {
-        self.log.set_live(self.shared.live());
+        self.log.set_live(self.shared.live(), self.shared.registry());
         self.log.advance(now);
         self.after_step(now);
     }

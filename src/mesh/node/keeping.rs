@@ -2,17 +2,19 @@
 //!
 //! Changes of keys are kept before anybody is judged by them. When the log asks for it, all
 //! that lives in its old segments is logged again: the registry by the first core, which does so
-//! at its start too, and each shard's sessions by their own. At each turn's end what was logged is handed over. Nothing
-//! waits in here: [`Node::awaited`] says what would let it go on.
+//! at its start too, and each shard's sessions by their own. At each turn's end what was logged
+//! is handed over. Nothing waits in here: [`Node::awaited`] says what would let it go on.
 
 use std::collections::VecDeque;
 
 use super::Node;
-use crate::journal::{Condition, CoreJournal, Entry, Level, Need, SegmentNumber, Wait};
+use crate::journal::{
+    Condition, CoreJournal, Entry, Level, Need, SegmentNumber, Wait, bucket_record_len_max,
+};
 use crate::registry::{BucketState, KeyOutcome};
 use crate::shard::{Refusal, Walked};
 use crate::store::Walk;
-use crate::types::ShardId;
+use crate::types::{ByteCount, ShardId};
 
 /// Buckets that are logged again in one turn.
 const BUCKETS_PER_TURN: u32 = 256;
@@ -102,12 +104,12 @@ impl Node {
     /// Hands over what was logged in this turn. False where there was no room for it: it has to
     /// be tried again when the journal has gone on.
     pub fn hand_over(&mut self) -> bool {
-        let live = self.parts.shard.live_bytes();
+        let (live, registry) = (self.parts.shard.live_bytes(), self.registry_bytes());
         let Some(journal) = self.parts.shard.journal_mut() else { return true };
         if !journal.is_handed_over() {
             // A log that learned of new sessions later than of their records would clean itself
             // for nothing: while a small disk fills up they are most of what lives.
-            journal.set_live(live);
+            journal.set_live(live, registry);
         }
         journal.hand_over()
     }
@@ -115,7 +117,7 @@ impl Node {
     /// Tells the metrics what the journal has cost, and the journal what is gone without a record.
     pub(super) fn tell_journal(&self) {
         if let Some(journal) = self.journal() {
-            journal.set_live(self.parts.shard.live_bytes());
+            journal.set_live(self.parts.shard.live_bytes(), self.registry_bytes());
             let counters = self.parts.shard.keeper_counters();
             self.parts.metrics.show_logged(counters.touches, counters.copies);
             self.parts.metrics.show_journal_refusals(counters.refused_disk, counters.refused_backlog);
@@ -150,9 +152,17 @@ impl Node {
         }
     }
 
+    /// What the registry takes in the log, at most; none where another core has the authority.
+    fn registry_bytes(&self) -> Option<ByteCount> {
+        let buckets = self.authority.as_ref()?.numbers() as usize;
+        Some(ByteCount::of_len(buckets * bucket_record_len_max()))
+    }
+
     /// Logs a piece of the registry again: on the first core, which has the authority.
     fn copy_buckets(&mut self) -> Walked {
         let Some(authority) = &self.authority else { return Walked::Done };
+        // At a start nobody waits for it, and the reserve is for cleaning.
+        let need = if self.keeping.cut.is_some() { Need::Copy } else { Need::Ordinary };
         let end = authority.numbers();
         let stop = end.min(self.keeping.next_bucket.saturating_add(BUCKETS_PER_TURN));
         while self.keeping.next_bucket < stop {
@@ -162,8 +172,10 @@ impl Node {
                     Some(key) => Entry::Key { bucket, name, key },
                     None => Entry::Bucket { bucket, name },
                 };
-                if self.parts.shard.log(Need::Copy, entry).is_err() {
-                    return Walked::NoRoom;
+                match self.parts.shard.log(need, entry) {
+                    Ok(_) => {}
+                    Err(_) if need == Need::Ordinary => return Walked::Done,
+                    Err(_) => return Walked::NoRoom,
                 }
             }
             self.keeping.next_bucket += 1;

@@ -144,7 +144,7 @@ impl Life {
 
     /// Logs again a piece of what the log asks for, as a core does in each turn.
     pub(super) fn clean(&mut self) {
-        self.shard.journal().unwrap().set_live(self.shard.live_bytes());
+        self.shard.journal().unwrap().set_live(self.shard.live_bytes(), None);
         self.pass(1_000);
         self.journal.advance(self.now());
         let Some(cut) = self.shard.journal().unwrap().progress().cut() else { return };

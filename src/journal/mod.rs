@@ -34,6 +34,7 @@ mod segment;
 mod snapshot;
 mod storage;
 mod survey;
+mod syncer;
 mod units;
 mod verify;
 mod wait;

@@ -7,7 +7,7 @@
 //! waits for either of them.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -17,6 +17,7 @@ use super::log::{BACKLOG_MAX, Buffer, Job, JobResult, Log, LogStart, SyncPolicy,
 use super::progress::{Condition, Level, Progress, Wake};
 use super::room::Room;
 use super::storage::{Storage, StorageError};
+use super::syncer::{Syncer, timed};
 use crate::metrics::{JournalFigure, JournalMetrics};
 use crate::types::{ByteCount, Millis, Moment, Now};
 
@@ -197,32 +198,6 @@ fn start_log<S: Storage>(storage: &S, start: LogStart, clock: fn() -> Now) -> Re
     Ok(log)
 }
 
-/// The thread that syncs.
-struct Syncer<S: Storage> {
-    storage: S,
-    shared: Arc<Shared>,
-    jobs: Receiver<Job<S::File>>,
-    results: Sender<JobResult<S::File>>,
-    writer: Thread,
-    stopwatch: fn() -> Duration,
-    metrics: Arc<JournalMetrics>,
-}
-
-impl<S: Storage> Syncer<S> {
-    fn run(self) {
-        for job in self.jobs {
-            let result = timed(job, &self.storage, (self.stopwatch, &self.metrics));
-            if let JobResult::Synced(Ok(covers)) = &result {
-                self.shared.progress.publish(Level::Synced, &covers.sequences);
-            }
-            if self.results.send(result).is_err() {
-                return;
-            }
-            self.writer.unpark();
-        }
-    }
-}
-
 /// The thread that writes.
 struct Writer<S: Storage> {
     log: Log<S>,
@@ -383,20 +358,6 @@ fn received<T, File>(channel: &Receiver<T>, wrap: fn(T) -> Woken<File>) -> Optio
         Err(TryRecvError::Empty) => None,
         Err(TryRecvError::Disconnected) => Some(Woken::Abandoned),
     }
-}
-
-/// Does a job, and counts how long it takes if it is a sync.
-fn timed<S: Storage>(
-    job: Job<S::File>,
-    storage: &S,
-    (stopwatch, metrics): (fn() -> Duration, &JournalMetrics),
-) -> JobResult<S::File> {
-    let (is_sync, begin) = (job.is_sync(), stopwatch());
-    let result = job.run(storage);
-    if is_sync {
-        metrics.synced(stopwatch().saturating_sub(begin));
-    }
-    result
 }
 
 impl<S: Storage> Drop for Writer<S> {

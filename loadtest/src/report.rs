@@ -209,7 +209,8 @@ pub struct OperationRow {
     pub count: u64,
     /// Whole answers a second.
     pub per_s: f64,
-    /// Latencies; all 0 where there was no answer.
+    /// Latencies; all 0 where there was no answer. `all` has dropped requests too, with the time
+    /// that they had waited.
     pub latency_us: Percentiles,
     /// In an open loop, the same counted from when requests left: what they would have looked
     /// like to a generator that waits for the server.
@@ -285,9 +286,9 @@ impl Report {
 
 /// One row a kind, and one for all; without rates.
 fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
-    let row = |name, latency: &Latency, service: &Latency| OperationRow {
+    let row = |name, count, latency: &Latency, service: &Latency| OperationRow {
         name,
-        count: latency.count(),
+        count,
         per_s: 0.0,
         latency_us: Percentiles::of(latency),
         service_us: open.then(|| Percentiles::of(service)),
@@ -299,9 +300,13 @@ fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
     for kind in Kind::ALL {
         latency.merge(tally.latency(kind));
         service.merge(tally.service(kind));
-        rows.push(row(kind.name(), tally.latency(kind), tally.service(kind)));
+        let kept = tally.latency(kind);
+        rows.push(row(kind.name(), kept.count(), kept, tally.service(kind)));
     }
-    rows.push(row("all", &latency, &service));
+    // What never left has an operation yet to be drawn: no other row can have it.
+    let answers = latency.count();
+    latency.merge(&tally.dropped);
+    rows.push(row("all", answers, &latency, &service));
     rows
 }
 
@@ -345,7 +350,7 @@ impl Totals {
             wrong: tally.wrong_count(),
             filled: tally.filled,
             swept: tally.swept,
-            dropped: tally.dropped,
+            dropped: tally.dropped.count(),
             reconnects: tally.reconnects,
             sent_bytes: tally.sent_bytes,
             received_bytes: tally.received_bytes,

@@ -2,7 +2,8 @@
 //!
 //! Latency is recorded for every whole answer but refusals, whose quick no would flatter
 //! the rest. In an open loop it counts from the moment that the request was meant to leave,
-//! and what it was from the moment that it left is kept beside it. Recording allocates
+//! and what it was from the moment that it left is kept beside it. What never left counts with
+//! the time that it waited: it is of no kind, and belongs to all of them together. Recording allocates
 //! nothing as long as answers are right; a wrong answer or an error is counted by its kind,
 //! the first few wrong ones with a text for people.
 
@@ -164,8 +165,9 @@ pub struct Tally {
     services: [Latency; Kind::ALL.len()],
     /// How much later than meant requests left although a connection was free.
     pub lag: Latency,
-    /// Requests of an open loop that never left, because no connection came free in time.
-    pub dropped: u64,
+    /// Requests of an open loop that never left, because no connection came free in time, each
+    /// with the time that it had waited: its latency would have been longer.
+    pub dropped: Latency,
     /// What came within the second that is running.
     pub second: Second,
     /// When measuring began; none before it has.
@@ -229,6 +231,12 @@ impl Tally {
         self.last = self.last.max(span.received);
     }
 
+    /// Counts a request that never left, after it had `waited` for a connection.
+    pub fn drop_one(&mut self, waited: Duration) {
+        self.dropped.record(waited);
+        self.second.drop_one(waited);
+    }
+
     /// Counts the bytes of a request that was answered, and of its answer.
     pub fn transfer(&mut self, sent_bytes: usize, received_bytes: usize) {
         self.sent_bytes += sent_bytes as u64;
@@ -279,7 +287,7 @@ impl Tally {
             mine.merge(theirs);
         }
         self.lag.merge(&other.lag);
-        self.dropped += other.dropped;
+        self.dropped.merge(&other.dropped);
         self.first = self.first.into_iter().chain(other.first).min();
         for (kind, theirs) in other.wrong {
             let mine = self.wrong.entry(kind).or_default();

@@ -144,13 +144,19 @@ fn a_run_that_measured_the_generator_is_not_valid_unless_that_is_allowed() {
 fn an_open_loop_shows_both_latencies_and_what_was_dropped() {
     let mut tally = tally_with(&[Verdict::Right]);
     tally.answer(Kind::Read, span(), Some(span().sent.before(Duration::from_millis(3))));
-    tally.dropped = 4;
+    (0..4).for_each(|_| tally.drop_one(SECOND));
     let report = report_with("--rate 5k", &found(tally));
     let all = report.operations.last().unwrap();
     let service = all.service_us.unwrap();
-    assert!(all.latency_us.max > 3200.0 && service.max < 260.0, "{all:?}");
+    assert!((3200.0..3300.0).contains(&report.operations[1].latency_us.max), "{all:?}");
+    assert!(all.latency_us.p50 > 990_000.0 && all.count == 2 && service.max < 260.0, "{all:?}");
     assert_eq!((report.config.load, report.config.rate.map(|rate| rate.to)), ("open", Some(5000.0)));
     let text = text_of(&report);
     assert!(text.contains("open loop at 5000/s") && text.contains("\nall, counted from leaving"), "{text}");
-    assert!(text.contains("no connection free for a second: 4\n"), "{text}");
+    assert!(
+        text.contains(
+            "\n4 dropped, no connection free for a second: counted in `all` with the time they had waited\n"
+        ),
+        "{text}"
+    );
 }

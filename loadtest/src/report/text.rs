@@ -68,7 +68,10 @@ impl Report {
             writeln!(out, "connections made anew: {}", totals.reconnects)?;
         }
         if self.config.rate.is_some() {
-            writeln!(out, "dropped, no connection free for a second: {}", totals.dropped)?;
+            write!(out, "{} dropped, no connection free for a second", totals.dropped)?;
+            let counted =
+                if totals.dropped > 0 { ": counted in `all` with the time they had waited" } else { "" };
+            writeln!(out, "{counted}")?;
         }
         for ErrorRow { kind, count } in &self.errors {
             writeln!(out, "{kind}: {count}")?;

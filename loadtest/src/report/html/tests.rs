@@ -124,7 +124,7 @@ fn a_run_of_any_length_has_charts_of_a_bearable_size() {
 fn an_open_loop_has_both_latencies_and_the_rate_that_was_asked_for() {
     let mut tally = tally_with(&[Verdict::Right]);
     tally.answer(Kind::Read, span(), Some(span().sent.before(Duration::from_millis(3))));
-    tally.dropped = 1234;
+    (0..1234).for_each(|_| tally.drop_one(Duration::from_secs(1)));
     let page = page_of(&report_with("--rate 5k", &Found { series: rows(3), ..found(tally) }));
     for part in
         ["what a caller waits (corrected)", "(service time)", ">asked for<", "1,234 requests never left"]

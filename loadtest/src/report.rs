@@ -39,18 +39,20 @@ pub enum Conclusion {
     WrongAnswers,
     /// Not one answer was right, and none was wrong.
     NothingDone,
-    /// All answers were right, but connections could not be made or kept.
+    /// More of the answers were refusals than were allowed, and none was wrong.
+    TooManyRefused,
+    /// All answers were right, but connections could not be made or kept, or no requests be timed.
     Incomplete,
     /// All answers were right, but the generator was the bottleneck: the figures are its own.
     GeneratorLimited,
 }
 
 impl Conclusion {
-    /// What the process says about it: 0 passed, 1 wrong answers, 2 could not run.
+    /// What the process says about it: 0 passed, 1 wrong answers or too many refusals, 2 could not run.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Passed => 0,
-            Self::WrongAnswers => 1,
+            Self::WrongAnswers | Self::TooManyRefused => 1,
             Self::NothingDone | Self::Incomplete | Self::GeneratorLimited => 2,
         }
     }
@@ -258,7 +260,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             started_unix_ms: tally.first.map(|first| found.clock.on_wall(first)),
             host: found.host.clone(),
-            conclusion: conclude(found, args.allow_limited),
+            conclusion: conclude(args, found),
             config: Config::of(args, found.seed, found.driver),
             elapsed_s,
             totals: Totals::of(tally, answers),
@@ -364,15 +366,22 @@ impl WrongRow {
     }
 }
 
-fn conclude(found: &Found, allow_limited: bool) -> Conclusion {
+fn conclude(args: &Args, found: &Found) -> Conclusion {
     let tally = &found.tally;
+    let refused = tally.refused_count();
+    let refused_max = (tally.answer_count() + refused) * u64::from(args.refused_max);
+    // A gate without a timer lets the rest of its requests go unsent and uncounted.
+    let is_cut_short =
+        ["connections_given_up", "timer_failed"].iter().any(|kind| tally.errors.contains_key(kind));
     if tally.wrong_count() > 0 {
         Conclusion::WrongAnswers
     } else if tally.right == 0 {
         Conclusion::NothingDone
-    } else if tally.errors.contains_key("connections_given_up") {
+    } else if refused * 100 > refused_max {
+        Conclusion::TooManyRefused
+    } else if is_cut_short {
         Conclusion::Incomplete
-    } else if found.generator.limited.is_some() && !allow_limited {
+    } else if found.generator.limited.is_some() && !args.allow_limited {
         Conclusion::GeneratorLimited
     } else {
         Conclusion::Passed

@@ -22,6 +22,11 @@ use crate::verdict::{Verdict, Wrong};
 /// Texts kept of each kind of wrong answer.
 const EXAMPLES_MAX: usize = 3;
 
+/// The statuses that refuse for want of room or time, and their names among the errors. The last
+/// is no status: it names what no other does.
+const REFUSALS: [(u16, &str); 4] =
+    [(429, "refused_429"), (503, "refused_503"), (507, "refused_507"), (0, "refused")];
+
 /// The longest latency that is told from longer ones: a minute, in nanoseconds.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
@@ -273,6 +278,11 @@ impl Tally {
         *self.errors.entry(kind).or_default() += 1;
     }
 
+    /// How many answers were refusals.
+    pub fn refused_count(&self) -> u64 {
+        REFUSALS.iter().filter_map(|(_, name)| self.errors.get(name)).sum()
+    }
+
     /// How many answers and ends of connections were wrong.
     pub fn wrong_count(&self) -> u64 {
         self.wrong.values().map(|wrong| wrong.count).sum()
@@ -314,13 +324,10 @@ fn wrong_text(wrong: &Wrong, asked: &str) -> String {
     format!("{asked}: {wrong}")
 }
 
-const fn refusal_name(status: u16) -> &'static str {
-    match status {
-        429 => "refused_429",
-        503 => "refused_503",
-        507 => "refused_507",
-        _ => "refused",
-    }
+fn refusal_name(status: u16) -> &'static str {
+    let named = REFUSALS.iter().find(|&&(known, _)| known == status);
+    debug_assert!(named.is_some(), "{status} is judged as a refusal and has no name");
+    named.map_or("refused", |&(_, name)| name)
 }
 
 #[cfg(test)]

@@ -77,11 +77,40 @@ fn a_run_passes_only_if_something_was_right_and_nothing_wrong() {
 }
 
 #[test]
-fn a_connection_that_gave_up_leaves_the_run_incomplete() {
-    let mut tally = tally_with(&[Verdict::Right]);
-    tally.error("connections_given_up");
-    let conclusion = report_of(tally).conclusion;
-    assert_eq!((conclusion, conclusion.exit_code()), (Conclusion::Incomplete, 2));
+fn a_connection_that_gave_up_or_a_timer_that_failed_leaves_the_run_incomplete() {
+    for kind in ["connections_given_up", "timer_failed"] {
+        let mut tally = tally_with(&[Verdict::Right]);
+        tally.error(kind);
+        let conclusion = report_of(tally).conclusion;
+        assert_eq!((conclusion, conclusion.exit_code()), (Conclusion::Incomplete, 2), "{kind}");
+    }
+}
+
+#[test]
+fn more_refusals_than_are_allowed_fail_the_run_whatever_their_status() {
+    for status in [429, 503, 507] {
+        // Nine whole answers and a refusal, which no latency is recorded of.
+        let mut tally = tally_with(&[Verdict::Right; 9]);
+        tally.verdict(Verdict::Refused { status }, String::new);
+        let found = found(tally);
+        for (flags, expected, code) in [
+            ("", Conclusion::Passed, 0),
+            ("--refused-max 10", Conclusion::Passed, 0),
+            ("--refused-max 9", Conclusion::TooManyRefused, 1),
+            ("--refused-max 0", Conclusion::TooManyRefused, 1),
+        ] {
+            let report = report_with(flags, &found);
+            assert_eq!(
+                (report.conclusion, report.conclusion.exit_code()),
+                (expected, code),
+                "{flags} {status}"
+            );
+        }
+        let text = text_of(&report_with("--refused-max 0", &found));
+        assert!(text.ends_with("REFUSED more than --refused-max allows\n"), "{text}");
+    }
+    let none = found(tally_with(&[Verdict::Right]));
+    assert_eq!(report_with("--refused-max 0", &none).conclusion, Conclusion::Passed);
 }
 
 #[test]

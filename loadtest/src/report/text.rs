@@ -110,7 +110,10 @@ impl Report {
             Conclusion::Passed => writeln!(out, "every answer was right"),
             Conclusion::WrongAnswers => writeln!(out, "{} WRONG", self.totals.wrong),
             Conclusion::NothingDone => writeln!(out, "nothing was done: no answer was right"),
-            Conclusion::Incomplete => writeln!(out, "incomplete: connections could not be made or kept"),
+            Conclusion::TooManyRefused => writeln!(out, "REFUSED more than --refused-max allows"),
+            Conclusion::Incomplete => {
+                writeln!(out, "incomplete: connections could not be made or kept, or a timer failed")
+            }
             Conclusion::GeneratorLimited => {
                 writeln!(out, "every answer was right, and the figures are not valid")
             }

@@ -73,12 +73,14 @@ fn the_verdict_is_the_first_thing_said() {
     let mut incomplete = tally_with(&[Verdict::Right]);
     incomplete.error("connections_given_up");
     let wrong = Verdict::Wrong(Wrong::Id);
+    let refused = tally_with(&[Verdict::Right, Verdict::Refused { status: 503 }]);
     let table = [
         ("", found(tally_with(&[Verdict::Right])), "good", "Passed: every answer was right"),
         ("", found(tally_with(&[wrong])), "bad", "Failed: 1 wrong answer"),
         ("", found(tally_with(&[wrong, wrong])), "bad", "Failed: 2 wrong answers"),
         ("", found(Tally::default()), "bad", "Nothing was done"),
         ("", found(incomplete), "bad", "Incomplete"),
+        ("--refused-max 9", found(refused), "bad", "Failed: more was refused"),
         ("", limited(), "warning", "Not a valid measurement: the generator was the bottleneck"),
         ("--allow-limited", limited(), "warning", "Every answer was right; the figures are the generator"),
     ];

@@ -25,7 +25,8 @@ const SIZE_MAX: usize = 64 * 1024 * 1024;
 
 /// Loads a Seshun server over the wire and checks every answer.
 ///
-/// Exits with 0 if every answer was right, 1 after a wrong answer, 2 if it could not run.
+/// Exits with 0 if every answer was right, 1 after a wrong answer or too many refusals, 2 if it
+/// could not run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "loadtest", version, args_override_self = true, args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -93,6 +94,9 @@ pub struct Args {
     /// Passes a run although the generator was the bottleneck: for checking answers, not for figures
     #[arg(long)]
     pub allow_limited: bool,
+    /// Of a hundred answers, how many may be refusals (429, 503, 507); more of them fail the run
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub refused_max: u32,
     /// Repeats the draws of the run that reported this seed; drawn if not given
     #[arg(long)]
     pub seed: Option<u64>,

@@ -6,8 +6,9 @@
 //! If-Match follows directly on the version that it names. What breaks one of these is
 //! wrong in every order.
 //!
-//! A session with a wrong answer, or with a writing whose outcome is unknown, is judged no
-//! more: one fault counts once.
+//! An answer so late that it names a version forgotten by then is wrong by what is still
+//! known, or borderline. A session with a wrong answer, or with a writing whose outcome is
+//! unknown, is judged no more: one fault counts once.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::Excluded;
@@ -70,6 +71,8 @@ struct Contested {
     session: Session,
     /// By ETag. `history.len() <= HISTORY_MAX`
     history: BTreeMap<u64, Known>,
+    /// ETags below it may have been given and forgotten; never falls.
+    known_from: u64,
     pending: Vec<Pending>,
     /// Exchanges on their way.
     flights: u32,
@@ -89,7 +92,7 @@ impl Contest {
     pub fn add(&mut self, session: Session) {
         debug_assert!(session.version == 1, "its first data came with it");
         let history = BTreeMap::from([(session.etag, Known { version: session.version, after: None })]);
-        self.0.push(Contested { session, history, pending: Vec::new(), flights: 0 });
+        self.0.push(Contested { session, history, known_from: 0, pending: Vec::new(), flights: 0 });
     }
 
     /// Gives away one that nothing is on its way for.
@@ -129,7 +132,7 @@ impl Contest {
                 return Verdict::Refused { status };
             }
             404 => contested.judge_absent(answer, span),
-            _ => contested.judge_answer(&claim, terms, answer, span).map(|()| Verdict::Right),
+            _ => contested.judge_answer(&claim, terms, answer, span),
         };
         if judged.is_err() || status == 404 {
             self.0.swap_remove(index);
@@ -171,7 +174,7 @@ impl Contested {
         terms: &Terms,
         answer: &Answer<'_>,
         span: Span,
-    ) -> Result<(), Wrong> {
+    ) -> Result<Verdict, Wrong> {
         let etag = match (claim.act, answer.head.status) {
             (Act::Read, 200) => self.judge_read(claim, terms, answer)?,
             (Act::Update | Act::UpdateIf, 200) => self.judge_written(claim, answer)?,
@@ -181,8 +184,10 @@ impl Contested {
         };
         self.session = self.session.touched_with(span);
         self.session.etag = etag.max(self.session.etag);
+        // Before what this answer itself has others forget.
+        let verdict = self.verdict_at(etag);
         self.prune();
-        Ok(())
+        Ok(verdict)
     }
 
     fn judge_read(&mut self, claim: &Claim, terms: &Terms, answer: &Answer<'_>) -> Result<u64, Wrong> {
@@ -212,10 +217,13 @@ impl Contested {
     /// A version that no answer had shown must be of a writing on its way.
     fn found(&mut self, etag: u64, version: u32) -> Result<(), Wrong> {
         let Some(pending) = self.pending.iter_mut().find(|pending| pending.version == version) else {
-            let known = self.etag_of(version).unwrap_or(self.session.etag);
-            return Err(Wrong::Version { known, got: etag });
+            return match self.etag_of(version) {
+                None if self.is_forgotten(etag) => Ok(()),
+                own => Err(Wrong::Version { known: own.unwrap_or(self.session.etag), got: etag }),
+            };
         };
-        if let Some(known) = pending.seen {
+        // Another read may have found it under this ETag before that was forgotten.
+        if let Some(known) = pending.seen.filter(|&known| known != etag) {
             return Err(Wrong::Version { known, got: etag });
         }
         pending.seen = Some(etag);
@@ -237,15 +245,25 @@ impl Contested {
     }
 
     /// Judges a 412: the version that was named must have been overtaken.
-    fn judge_refused(&mut self, claim: &Claim, answer: &Answer<'_>) -> Result<(), Wrong> {
+    fn judge_refused(&mut self, claim: &Claim, answer: &Answer<'_>) -> Result<Verdict, Wrong> {
         self.forget(claim.version);
         let etag = judge::precondition(answer)?;
-        let overtaken = self.history.contains_key(&etag) || !self.pending.is_empty();
+        let given = self.history.contains_key(&etag) || self.is_forgotten(etag);
+        let overtaken = given || !self.pending.is_empty();
         if etag <= claim.floor || !overtaken {
             return Err(Wrong::Precondition { named: claim.floor, current: etag });
         }
         self.session.etag = etag.max(self.session.etag);
-        Ok(())
+        Ok(self.verdict_at(etag))
+    }
+
+    /// The verdict on an answer that nothing known speaks against and that names this ETag.
+    fn verdict_at(&self, etag: u64) -> Verdict {
+        if self.is_forgotten(etag) { Verdict::Borderline } else { Verdict::Right }
+    }
+
+    fn is_forgotten(&self, etag: u64) -> bool {
+        etag < self.known_from
     }
 
     fn insert(&mut self, etag: u64, known: Known) -> Result<(), Wrong> {
@@ -293,7 +311,8 @@ impl Contested {
 
     fn prune(&mut self) {
         while self.history.len() > HISTORY_MAX {
-            self.history.pop_first();
+            let Some((oldest, _)) = self.history.pop_first() else { break };
+            self.known_from = self.known_from.max(oldest + 1);
         }
         debug_assert!(!self.history.is_empty(), "the newest version is remembered");
     }

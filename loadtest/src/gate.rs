@@ -2,8 +2,9 @@
 //!
 //! A connection that is free takes the oldest request that is due; if none is, it waits
 //! here, and the pacer hands it one at the moment that the schedule has for it. What
-//! finds no connection for a second is dropped and counted: a server that is that far
-//! behind is past what it can do, and a queue without end would hide it.
+//! finds no connection for a second is dropped and counted, with the time that it
+//! waited as its latency: a server that is that far behind is past what it can do, and a queue
+//! without end would hide it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -114,7 +115,7 @@ impl Gate {
             if now.since(intended) <= PATIENCE {
                 return Some(intended);
             }
-            drop_one(tally);
+            tally.drop_one(now.since(intended));
         }
     }
 
@@ -132,8 +133,9 @@ impl Gate {
 
     /// Lets everybody go, and counts what was due and never left.
     fn close(&self, now: Moment, tally: &mut Tally) {
-        for _ in self.next.get()..self.schedule.count_until(now) {
-            drop_one(tally);
+        let unsent = self.next.get()..self.schedule.count_until(now);
+        for intended in unsent.filter_map(|number| self.schedule.intended(number)) {
+            tally.drop_one(now.since(intended));
         }
         self.shut();
     }
@@ -147,11 +149,6 @@ impl Waiter {
             waker.wake();
         }
     }
-}
-
-fn drop_one(tally: &mut Tally) {
-    tally.dropped += 1;
-    tally.second.dropped += 1;
 }
 
 #[cfg(test)]

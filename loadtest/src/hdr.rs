@@ -3,7 +3,8 @@
 //! A line is one interval of about a second: when it began and how long it was, in seconds,
 //! its longest latency, and a histogram in nanoseconds, V2-encoded, deflated and in base64.
 //! Lines without a tag have all operations of a second, and lines tagged `create`, `read`,
-//! `update`, `delete` and `gone` the parts of it, so that either tells the whole and none needs
+//! `update`, `delete`, `gone` and `dropped` (what never left, and how long it had waited) the
+//! parts of it, so that either tells the whole and none needs
 //! the other. The intervals of a log sum up to its report to the last answer, what came in
 //! after the load's last second being the last line. Open loops log corrected latencies.
 
@@ -53,10 +54,14 @@ impl<W: Write> IntervalLog<W> {
         let mut all = Latency::new();
         let kinds = || Kind::ALL.into_iter().filter_map(|kind| Some((kind, second.latency(kind)?)));
         kinds().for_each(|(_, latency)| all.merge(latency));
+        second.waits().into_iter().for_each(|waits| all.merge(waits));
         let from = until.before(span).since(Moment::default());
         self.write_line((from, span), None, &all)?;
         for (kind, latency) in kinds().filter(|(_, latency)| latency.count() > 0) {
             self.write_line((from, span), Tag::new(kind.name()), latency)?;
+        }
+        if let Some(waits) = second.waits().filter(|waits| waits.count() > 0) {
+            self.write_line((from, span), Tag::new("dropped"), waits)?;
         }
         // So that the log of a run that is killed has all seconds but the last.
         self.out.flush()

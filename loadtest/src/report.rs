@@ -39,18 +39,20 @@ pub enum Conclusion {
     WrongAnswers,
     /// Not one answer was right, and none was wrong.
     NothingDone,
-    /// All answers were right, but connections could not be made or kept.
+    /// More of the answers were refusals than were allowed, and none was wrong.
+    TooManyRefused,
+    /// All answers were right, but connections could not be made or kept, or no requests be timed.
     Incomplete,
     /// All answers were right, but the generator was the bottleneck: the figures are its own.
     GeneratorLimited,
 }
 
 impl Conclusion {
-    /// What the process says about it: 0 passed, 1 wrong answers, 2 could not run.
+    /// What the process says about it: 0 passed, 1 wrong answers or too many refusals, 2 could not run.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Passed => 0,
-            Self::WrongAnswers => 1,
+            Self::WrongAnswers | Self::TooManyRefused => 1,
             Self::NothingDone | Self::Incomplete | Self::GeneratorLimited => 2,
         }
     }
@@ -209,7 +211,8 @@ pub struct OperationRow {
     pub count: u64,
     /// Whole answers a second.
     pub per_s: f64,
-    /// Latencies; all 0 where there was no answer.
+    /// Latencies; all 0 where there was no answer. `all` has dropped requests too, with the time
+    /// that they had waited.
     pub latency_us: Percentiles,
     /// In an open loop, the same counted from when requests left: what they would have looked
     /// like to a generator that waits for the server.
@@ -257,7 +260,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             started_unix_ms: tally.first.map(|first| found.clock.on_wall(first)),
             host: found.host.clone(),
-            conclusion: conclude(found, args.allow_limited),
+            conclusion: conclude(args, found),
             config: Config::of(args, found.seed, found.driver),
             elapsed_s,
             totals: Totals::of(tally, answers),
@@ -285,9 +288,9 @@ impl Report {
 
 /// One row a kind, and one for all; without rates.
 fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
-    let row = |name, latency: &Latency, service: &Latency| OperationRow {
+    let row = |name, count, latency: &Latency, service: &Latency| OperationRow {
         name,
-        count: latency.count(),
+        count,
         per_s: 0.0,
         latency_us: Percentiles::of(latency),
         service_us: open.then(|| Percentiles::of(service)),
@@ -299,9 +302,13 @@ fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
     for kind in Kind::ALL {
         latency.merge(tally.latency(kind));
         service.merge(tally.service(kind));
-        rows.push(row(kind.name(), tally.latency(kind), tally.service(kind)));
+        let kept = tally.latency(kind);
+        rows.push(row(kind.name(), kept.count(), kept, tally.service(kind)));
     }
-    rows.push(row("all", &latency, &service));
+    // What never left has an operation yet to be drawn: no other row can have it.
+    let answers = latency.count();
+    latency.merge(&tally.dropped);
+    rows.push(row("all", answers, &latency, &service));
     rows
 }
 
@@ -345,7 +352,7 @@ impl Totals {
             wrong: tally.wrong_count(),
             filled: tally.filled,
             swept: tally.swept,
-            dropped: tally.dropped,
+            dropped: tally.dropped.count(),
             reconnects: tally.reconnects,
             sent_bytes: tally.sent_bytes,
             received_bytes: tally.received_bytes,
@@ -359,15 +366,22 @@ impl WrongRow {
     }
 }
 
-fn conclude(found: &Found, allow_limited: bool) -> Conclusion {
+fn conclude(args: &Args, found: &Found) -> Conclusion {
     let tally = &found.tally;
+    let refused = tally.refused_count();
+    let refused_max = (tally.answer_count() + refused) * u64::from(args.refused_max);
+    // A gate without a timer lets the rest of its requests go unsent and uncounted.
+    let is_cut_short =
+        ["connections_given_up", "timer_failed"].iter().any(|kind| tally.errors.contains_key(kind));
     if tally.wrong_count() > 0 {
         Conclusion::WrongAnswers
     } else if tally.right == 0 {
         Conclusion::NothingDone
-    } else if tally.errors.contains_key("connections_given_up") {
+    } else if refused * 100 > refused_max {
+        Conclusion::TooManyRefused
+    } else if is_cut_short {
         Conclusion::Incomplete
-    } else if found.generator.limited.is_some() && !allow_limited {
+    } else if found.generator.limited.is_some() && !args.allow_limited {
         Conclusion::GeneratorLimited
     } else {
         Conclusion::Passed

@@ -24,15 +24,17 @@ const SPAN_MIN: Duration = Duration::from_millis(100);
 /// What one core counted within a second.
 #[derive(Clone, Debug)]
 pub struct Second {
+    /// Of all answers, and how long dropped requests had waited.
     latencies: Histogram<u64>,
-    /// The same by kind and to three digits, where a log is to have them: some megabyte.
-    kinds: Option<Box<[Latency; Kind::ALL.len()]>>,
+    /// The same by kind and to three digits, where a log is to have them: some megabyte. The
+    /// last are the dropped requests'.
+    kinds: Option<Box<[Latency; Kind::ALL.len() + 1]>>,
     /// Wrong answers.
     pub wrong: u64,
     /// Refusals, and what went wrong on this side.
     pub errors: u64,
-    /// Requests of an open loop that never left.
-    pub dropped: u64,
+    /// Requests of an open loop that never left. `dropped <= latencies.len()`
+    dropped: u64,
 }
 
 /// What all cores counted within a second.
@@ -42,7 +44,7 @@ pub struct Row {
     pub at_s: f64,
     /// Whole answers a second.
     pub answers_per_s: f64,
-    /// Half of them were not above this, in microseconds.
+    /// Half of them, and of what was dropped, were not above this, in microseconds.
     pub p50_us: f64,
     /// 99 % of them.
     pub p99_us: f64,
@@ -96,12 +98,31 @@ impl Second {
         }
     }
 
+    /// Counts a request that never left, after it had `waited`.
+    pub fn drop_one(&mut self, waited: Duration) {
+        self.dropped += 1;
+        self.latencies.saturating_record(waited.as_nanos() as u64);
+        if let Some([.., waits]) = self.kinds.as_deref_mut() {
+            waits.record(waited);
+        }
+    }
+
+    /// Requests that never left.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// How long those had waited; none where kinds are not counted by themselves.
+    pub fn waits(&self) -> Option<&Latency> {
+        self.kinds.as_deref().map(|[.., waits]| waits)
+    }
+
     /// The latencies of one kind; none where kinds are not counted by themselves.
     pub fn latency(&self, kind: Kind) -> Option<&Latency> {
         self.kinds.as_ref().map(|kinds| &kinds[kind as usize])
     }
 
-    /// Whether there was no answer.
+    /// Whether there was no answer, and nothing was dropped.
     pub fn is_empty(&self) -> bool {
         self.latencies.is_empty()
     }
@@ -119,10 +140,11 @@ impl Second {
     }
 
     fn row(&self, at: Duration, span: Duration) -> Row {
+        debug_assert!(self.dropped <= self.latencies.len(), "each has its latency");
         let quantile_us = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
         Row {
             at_s: at.as_secs_f64(),
-            answers_per_s: self.latencies.len() as f64 / span.as_secs_f64(),
+            answers_per_s: (self.latencies.len() - self.dropped) as f64 / span.as_secs_f64(),
             p50_us: quantile_us(0.5),
             p99_us: quantile_us(0.99),
             p99_9_us: quantile_us(0.999),
@@ -193,9 +215,19 @@ mod tests {
     }
 
     fn second(micros: std::ops::RangeInclusive<u64>) -> Second {
-        let mut second = Second { errors: 1, wrong: 2, dropped: 3, ..Second::default() };
+        let mut second = Second { errors: 1, wrong: 2, ..Second::default() };
         micros.for_each(|micros| second.answer(Kind::Read, Duration::from_micros(micros)));
         second
+    }
+
+    #[test]
+    fn what_was_dropped_is_no_answer_and_has_its_wait_in_the_latencies() {
+        let mut dropping = second(1..=97);
+        (0..3).for_each(|_| dropping.drop_one(Duration::from_secs(1)));
+        let whole = Series::new(1).hand_in(0, WHOLE, dropping).expect("one core is all");
+        let row = whole.row.expect("it is a whole second");
+        assert_eq!((row.answers_per_s, row.dropped), (97.0, 3));
+        assert!(row.p50_us < 100.0 && row.p99_us > 990_000.0, "{row:?}");
     }
 
     #[test]
@@ -204,7 +236,7 @@ mod tests {
         assert!(series.hand_in(0, WHOLE, second(1..=50)).is_none());
         assert!(series.hand_in(1, WHOLE, second(1..=10)).is_none(), "the same core's next second");
         let row = series.hand_in(0, WHOLE, second(51..=100)).and_then(|whole| whole.row).expect("both have");
-        assert_eq!((row.at_s, row.answers_per_s, row.errors, row.wrong, row.dropped), (1.0, 100.0, 2, 4, 6));
+        assert_eq!((row.at_s, row.answers_per_s, row.errors, row.wrong, row.dropped), (1.0, 100.0, 2, 4, 0));
         assert!((row.p50_us - 50.0).abs() < 1.0 && (row.p99_us - 99.0).abs() < 1.0, "{row:?}");
         let (rows, rest) = series.finish();
         assert_eq!((rows, rest.map(|second| second.latencies.len()).sum::<u64>()), (vec![row], 10));

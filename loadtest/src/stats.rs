@@ -2,7 +2,8 @@
 //!
 //! Latency is recorded for every whole answer but refusals, whose quick no would flatter
 //! the rest. In an open loop it counts from the moment that the request was meant to leave,
-//! and what it was from the moment that it left is kept beside it. Recording allocates
+//! and what it was from the moment that it left is kept beside it. What never left counts with
+//! the time that it waited: it is of no kind, and belongs to all of them together. Recording allocates
 //! nothing as long as answers are right; a wrong answer or an error is counted by its kind,
 //! the first few wrong ones with a text for people.
 
@@ -20,6 +21,11 @@ use crate::verdict::{Verdict, Wrong};
 
 /// Texts kept of each kind of wrong answer.
 const EXAMPLES_MAX: usize = 3;
+
+/// The statuses that refuse for want of room or time, and their names among the errors. The last
+/// is no status: it names what no other does.
+const REFUSALS: [(u16, &str); 4] =
+    [(429, "refused_429"), (503, "refused_503"), (507, "refused_507"), (0, "refused")];
 
 /// The longest latency that is told from longer ones: a minute, in nanoseconds.
 const LATENCY_MAX_NS: u64 = 60_000_000_000;
@@ -164,8 +170,9 @@ pub struct Tally {
     services: [Latency; Kind::ALL.len()],
     /// How much later than meant requests left although a connection was free.
     pub lag: Latency,
-    /// Requests of an open loop that never left, because no connection came free in time.
-    pub dropped: u64,
+    /// Requests of an open loop that never left, because no connection came free in time, each
+    /// with the time that it had waited: its latency would have been longer.
+    pub dropped: Latency,
     /// What came within the second that is running.
     pub second: Second,
     /// When measuring began; none before it has.
@@ -229,6 +236,12 @@ impl Tally {
         self.last = self.last.max(span.received);
     }
 
+    /// Counts a request that never left, after it had `waited` for a connection.
+    pub fn drop_one(&mut self, waited: Duration) {
+        self.dropped.record(waited);
+        self.second.drop_one(waited);
+    }
+
     /// Counts the bytes of a request that was answered, and of its answer.
     pub fn transfer(&mut self, sent_bytes: usize, received_bytes: usize) {
         self.sent_bytes += sent_bytes as u64;
@@ -265,6 +278,11 @@ impl Tally {
         *self.errors.entry(kind).or_default() += 1;
     }
 
+    /// How many answers were refusals.
+    pub fn refused_count(&self) -> u64 {
+        REFUSALS.iter().filter_map(|(_, name)| self.errors.get(name)).sum()
+    }
+
     /// How many answers and ends of connections were wrong.
     pub fn wrong_count(&self) -> u64 {
         self.wrong.values().map(|wrong| wrong.count).sum()
@@ -279,7 +297,7 @@ impl Tally {
             mine.merge(theirs);
         }
         self.lag.merge(&other.lag);
-        self.dropped += other.dropped;
+        self.dropped.merge(&other.dropped);
         self.first = self.first.into_iter().chain(other.first).min();
         for (kind, theirs) in other.wrong {
             let mine = self.wrong.entry(kind).or_default();
@@ -306,13 +324,10 @@ fn wrong_text(wrong: &Wrong, asked: &str) -> String {
     format!("{asked}: {wrong}")
 }
 
-const fn refusal_name(status: u16) -> &'static str {
-    match status {
-        429 => "refused_429",
-        503 => "refused_503",
-        507 => "refused_507",
-        _ => "refused",
-    }
+fn refusal_name(status: u16) -> &'static str {
+    let named = REFUSALS.iter().find(|&&(known, _)| known == status);
+    debug_assert!(named.is_some(), "{status} is judged as a refusal and has no name");
+    named.map_or("refused", |&(_, name)| name)
 }
 
 #[cfg(test)]

@@ -48,6 +48,11 @@ pub struct Mix {
 }
 
 impl Mix {
+    /// Whether nothing but reads is drawn.
+    pub const fn is_reads_only(self) -> bool {
+        self.read > 0 && self.update == 0 && self.create == 0 && self.delete == 0 && self.bot == 0
+    }
+
     /// What is drawn unless something else is asked for.
     pub const DEFAULT: Self = Self { read: 80, update: 10, create: 5, delete: 5, bot: 0 };
 

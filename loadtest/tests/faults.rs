@@ -213,6 +213,7 @@ fn a_server_that_is_too_slow_for_the_rate_has_its_queue_counted() {
     let service = all.service_us.expect("an open loop has both");
     assert!(all.latency_us.p50 > 100_000.0, "they waited for a connection: {all:?}");
     assert!(all.latency_us.p50 > 5.0 * service.p50, "{all:?}");
+    assert!(all.latency_us.p99 > 1_000_000.0, "what was dropped had waited for a second: {all:?}");
     assert!(report.series.iter().any(|row| row.dropped > 0), "{:#?}", report.series);
 }
 

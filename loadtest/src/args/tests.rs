@@ -143,7 +143,15 @@ fn one_kind_of_loop_is_asked_for() {
 
 #[test]
 fn shares_and_spans_have_bounds() {
-    for words in ["--zipf 4", "--zipf x", "--abandoned 101", "--wave 500ms", "--pipeline 0", "--size 1-2"] {
+    for words in [
+        "--zipf 4",
+        "--zipf x",
+        "--abandoned 101",
+        "--refused-max 101",
+        "--wave 500ms",
+        "--pipeline 0",
+        "--size 1-2",
+    ] {
         assert!(read(words).is_err(), "{words}");
     }
     assert_eq!(read("--wave 2s").unwrap().wave, Some(Duration::from_secs(2)));

@@ -15,6 +15,9 @@ const FREE: [&str; 2] = ["url", "seed"];
 /// A run that lasted for less than this share of what was asked for was ended early.
 const WHOLE_MIN: f64 = 0.95;
 
+/// The shares of dropped requests may be so far apart: more would move the rarest latency shown.
+const DROPPED_SHARE_MAX: f64 = 0.001;
+
 /// What speaks against a comparison.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Caveats {
@@ -35,6 +38,7 @@ impl Caveats {
         let mut caveats = Self::default();
         caveats.weigh_workloads(runs);
         runs.iter().for_each(|run| caveats.weigh_run(run));
+        caveats.weigh_dropped(runs);
         if runs.iter().any(|run| run.past.format != FORMAT) {
             let formats = runs.iter().map(|run| format!("{} has format {}", run.letter, run.past.format));
             caveats.formats = formats.collect();
@@ -82,6 +86,24 @@ impl Caveats {
         for (run, fields) in untold.iter().filter(|(_, fields)| !fields.is_empty()) {
             self.notes.push(format!("{} does not say: {}", run.letter, fields.join(", ")));
         }
+    }
+
+    /// What never left has no answer, so that latencies of answers are of other requests.
+    fn weigh_dropped(&mut self, runs: &[Run]) {
+        let dropped = |run: &Run| run.past.totals.dropped;
+        if runs.array_windows().all(|[one, other]| dropped(one) == dropped(other)) {
+            return;
+        }
+        let share = |run: &Run| {
+            let answers = run.past.operation("all").map_or(0, |all| all.count);
+            dropped(run) as f64 / (answers + dropped(run)).max(1) as f64
+        };
+        let shares = || runs.iter().map(share);
+        let apart = shares().fold(0.0, f64::max) - shares().fold(1.0, f64::min);
+        debug_assert!((0.0..=1.0).contains(&apart), "shares lie between nothing and all");
+        let told: Vec<String> = runs.iter().map(|run| format!("{} ({})", dropped(run), run.letter)).collect();
+        let text = format!("dropped requests: {}", told.join(", "));
+        if apart > DROPPED_SHARE_MAX { self.invalid.push(text) } else { self.notes.push(text) }
     }
 
     fn weigh_run(&mut self, run: &Run) {
@@ -186,6 +208,22 @@ mod tests {
             let found = caveats(tree);
             assert_eq!((found.exit_code(), &found.invalid[..]), (1, &[reason.to_owned()][..]));
         }
+    }
+
+    #[test]
+    fn runs_that_dropped_other_shares_of_their_requests_are_not_comparable() {
+        let dropping = |count: u64| caveats(with(|tree| tree["totals"]["dropped"] = json!(count)));
+        assert_eq!(dropping(0), Caveats::default());
+        let few = dropping(1);
+        assert_eq!(
+            (few.exit_code(), &few.notes[..]),
+            (0, &["dropped requests: 0 (A), 1 (B)".to_owned()][..])
+        );
+        let many = dropping(20);
+        assert_eq!(
+            (many.exit_code(), &many.invalid[..]),
+            (1, &["dropped requests: 0 (A), 20 (B)".to_owned()][..])
+        );
     }
 
     #[test]

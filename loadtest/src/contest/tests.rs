@@ -236,3 +236,50 @@ fn the_memory_of_versions_is_bounded() {
     }
     assert!(story.0.0[0].history.len() <= HISTORY_MAX && story.0.0[0].pending.is_empty());
 }
+
+/// A story in which 300 versions, 11 to 310, come after these began.
+fn long_after<const N: usize>(acts: [Act; N]) -> (Story, [Claim; N]) {
+    let mut story = Story::new();
+    let claims = acts.map(|act| story.begin(act));
+    for etag in 11..=310 {
+        let write = story.begin(Act::Update);
+        assert_eq!(story.written(write, etag), Verdict::Right, "{etag}");
+    }
+    (story, claims)
+}
+
+#[test]
+fn a_read_that_was_overtaken_by_more_versions_than_are_remembered_is_not_wrong() {
+    let (mut story, [first, second, third]) = long_after([Act::Read; 3]);
+    assert_eq!(story.reads(first, 11, 2), Verdict::Borderline);
+    assert_eq!(story.reads(second, 10, 1), Verdict::Borderline, "it left before 11 was written");
+    assert_eq!(story.reads(third, 310, 301), Verdict::Right);
+    let late = story.begin(Act::Read);
+    assert_wrong(story.reads(late, 11, 2), Wrong::Stale { expected: 301, got: 2 });
+}
+
+#[test]
+fn a_writing_that_was_overtaken_by_more_versions_than_are_remembered_is_not_wrong() {
+    let mut story = Story::new();
+    let (slow, refused) = (story.begin(Act::Update), story.begin(Act::UpdateIf));
+    let reads = [story.begin(Act::Read), story.begin(Act::Read)];
+    assert_eq!(story.reads(reads[0], 11, 2), Verdict::Right);
+    for etag in 12..=311 {
+        let write = story.begin(Act::Update);
+        assert_eq!(story.written(write, etag), Verdict::Right, "{etag}");
+    }
+    assert_eq!(story.reads(reads[1], 11, 2), Verdict::Borderline, "the same one under the same ETag");
+    assert_eq!(story.written(slow, 11), Verdict::Borderline);
+    assert_eq!(story.refused(refused, 12), Verdict::Borderline);
+}
+
+#[test]
+fn what_is_still_known_speaks_against_a_forgotten_version() {
+    // Version 301 is known under 310, and a writing has one ETag.
+    let (mut story, [read]) = long_after([Act::Read]);
+    assert_wrong(story.reads(read, 11, 301), Wrong::Version { known: 310, got: 11 });
+    let (mut story, [refused]) = long_after([Act::UpdateIf]);
+    assert_wrong(story.refused(refused, 10), Wrong::Precondition { named: 10, current: 10 });
+    let (mut story, [refused]) = long_after([Act::UpdateIf]);
+    assert_wrong(story.refused(refused, 311), Wrong::Precondition { named: 10, current: 311 });
+}

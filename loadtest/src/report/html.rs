@@ -80,8 +80,11 @@ impl Report {
                 (News::Bad, format!("Failed: {} wrong answers", human::grouped(self.totals.wrong)))
             }
             Conclusion::NothingDone => (News::Bad, "Nothing was done: no answer was right".to_owned()),
+            Conclusion::TooManyRefused => {
+                (News::Bad, "Failed: more was refused than --refused-max allows".to_owned())
+            }
             Conclusion::Incomplete => {
-                (News::Bad, "Incomplete: connections could not be made or kept".to_owned())
+                (News::Bad, "Incomplete: connections could not be made or kept, or a timer failed".to_owned())
             }
             Conclusion::GeneratorLimited => {
                 (News::Warning, "Not a valid measurement: the generator was the bottleneck".to_owned())
@@ -112,7 +115,7 @@ impl Report {
         if self.totals.dropped > 0 {
             reasons.push(format!(
                 "{} requests never left, because no connection came free for a second: \
-                 the latencies know nothing of them.",
+                 counted in the row of all with the time that they had waited, and in no other row.",
                 human::grouped(self.totals.dropped),
             ));
         }

@@ -77,11 +77,40 @@ fn a_run_passes_only_if_something_was_right_and_nothing_wrong() {
 }
 
 #[test]
-fn a_connection_that_gave_up_leaves_the_run_incomplete() {
-    let mut tally = tally_with(&[Verdict::Right]);
-    tally.error("connections_given_up");
-    let conclusion = report_of(tally).conclusion;
-    assert_eq!((conclusion, conclusion.exit_code()), (Conclusion::Incomplete, 2));
+fn a_connection_that_gave_up_or_a_timer_that_failed_leaves_the_run_incomplete() {
+    for kind in ["connections_given_up", "timer_failed"] {
+        let mut tally = tally_with(&[Verdict::Right]);
+        tally.error(kind);
+        let conclusion = report_of(tally).conclusion;
+        assert_eq!((conclusion, conclusion.exit_code()), (Conclusion::Incomplete, 2), "{kind}");
+    }
+}
+
+#[test]
+fn more_refusals_than_are_allowed_fail_the_run_whatever_their_status() {
+    for status in [429, 503, 507] {
+        // Nine whole answers and a refusal, which no latency is recorded of.
+        let mut tally = tally_with(&[Verdict::Right; 9]);
+        tally.verdict(Verdict::Refused { status }, String::new);
+        let found = found(tally);
+        for (flags, expected, code) in [
+            ("", Conclusion::Passed, 0),
+            ("--refused-max 10", Conclusion::Passed, 0),
+            ("--refused-max 9", Conclusion::TooManyRefused, 1),
+            ("--refused-max 0", Conclusion::TooManyRefused, 1),
+        ] {
+            let report = report_with(flags, &found);
+            assert_eq!(
+                (report.conclusion, report.conclusion.exit_code()),
+                (expected, code),
+                "{flags} {status}"
+            );
+        }
+        let text = text_of(&report_with("--refused-max 0", &found));
+        assert!(text.ends_with("REFUSED more than --refused-max allows\n"), "{text}");
+    }
+    let none = found(tally_with(&[Verdict::Right]));
+    assert_eq!(report_with("--refused-max 0", &none).conclusion, Conclusion::Passed);
 }
 
 #[test]
@@ -144,13 +173,19 @@ fn a_run_that_measured_the_generator_is_not_valid_unless_that_is_allowed() {
 fn an_open_loop_shows_both_latencies_and_what_was_dropped() {
     let mut tally = tally_with(&[Verdict::Right]);
     tally.answer(Kind::Read, span(), Some(span().sent.before(Duration::from_millis(3))));
-    tally.dropped = 4;
+    (0..4).for_each(|_| tally.drop_one(SECOND));
     let report = report_with("--rate 5k", &found(tally));
     let all = report.operations.last().unwrap();
     let service = all.service_us.unwrap();
-    assert!(all.latency_us.max > 3200.0 && service.max < 260.0, "{all:?}");
+    assert!((3200.0..3300.0).contains(&report.operations[1].latency_us.max), "{all:?}");
+    assert!(all.latency_us.p50 > 990_000.0 && all.count == 2 && service.max < 260.0, "{all:?}");
     assert_eq!((report.config.load, report.config.rate.map(|rate| rate.to)), ("open", Some(5000.0)));
     let text = text_of(&report);
     assert!(text.contains("open loop at 5000/s") && text.contains("\nall, counted from leaving"), "{text}");
-    assert!(text.contains("no connection free for a second: 4\n"), "{text}");
+    assert!(
+        text.contains(
+            "\n4 dropped, no connection free for a second: counted in `all` with the time they had waited\n"
+        ),
+        "{text}"
+    );
 }

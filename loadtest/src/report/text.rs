@@ -68,7 +68,10 @@ impl Report {
             writeln!(out, "connections made anew: {}", totals.reconnects)?;
         }
         if self.config.rate.is_some() {
-            writeln!(out, "dropped, no connection free for a second: {}", totals.dropped)?;
+            write!(out, "{} dropped, no connection free for a second", totals.dropped)?;
+            let counted =
+                if totals.dropped > 0 { ": counted in `all` with the time they had waited" } else { "" };
+            writeln!(out, "{counted}")?;
         }
         for ErrorRow { kind, count } in &self.errors {
             writeln!(out, "{kind}: {count}")?;
@@ -107,7 +110,10 @@ impl Report {
             Conclusion::Passed => writeln!(out, "every answer was right"),
             Conclusion::WrongAnswers => writeln!(out, "{} WRONG", self.totals.wrong),
             Conclusion::NothingDone => writeln!(out, "nothing was done: no answer was right"),
-            Conclusion::Incomplete => writeln!(out, "incomplete: connections could not be made or kept"),
+            Conclusion::TooManyRefused => writeln!(out, "REFUSED more than --refused-max allows"),
+            Conclusion::Incomplete => {
+                writeln!(out, "incomplete: connections could not be made or kept, or a timer failed")
+            }
             Conclusion::GeneratorLimited => {
                 writeln!(out, "every answer was right, and the figures are not valid")
             }

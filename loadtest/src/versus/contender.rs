@@ -103,6 +103,11 @@ impl Who {
         }
     }
 
+    /// Whether it gets reads whatever the mix is.
+    pub const fn is_read_only(self) -> bool {
+        matches!(self, Self::Nginx)
+    }
+
     /// Its program, or where it was looked for.
     pub fn program(self) -> Result<PathBuf, &'static str> {
         let found = match self {

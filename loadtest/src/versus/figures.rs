@@ -55,7 +55,7 @@ pub struct Round {
     pub answers: u64,
     /// CPU time of the server a request, in microseconds.
     pub cpu_us: f64,
-    /// That, divided by the raw loop's in the same round; none where that has none.
+    /// That, divided by the raw loop's in the same round; none where that has none or did other work.
     pub ratio: Option<f64>,
     /// Answers a second.
     pub per_s: f64,
@@ -105,6 +105,8 @@ pub struct Row {
     pub version: String,
     /// What it does with the workload.
     pub note: &'static str,
+    /// Whether it gets reads whatever the mix is: then it has ratios only to a mix of reads.
+    pub reads_only: bool,
     /// Flags beyond those that it is always started with.
     pub flags: Vec<String>,
     /// What it failed with, if it did; its rounds up to then are kept.
@@ -200,7 +202,8 @@ impl Comparison {
             .map(|row| row.rounds.iter().map(|round| (round.number, round.cpu_us)).collect())
             .unwrap_or_default();
         for row in &mut rows {
-            for round in &mut row.rounds {
+            let is_alike = !row.reads_only || config.mix.is_reads_only();
+            for round in row.rounds.iter_mut().filter(|_| is_alike) {
                 let below = floor.iter().find(|&&(number, cpu_us)| number == round.number && cpu_us > 0.0);
                 round.ratio = below.map(|&(_, cpu_us)| round.cpu_us / cpu_us);
             }
@@ -253,6 +256,10 @@ impl Comparison {
         for row in &self.rows {
             row.write_text(out)?;
         }
+        writeln!(out, "\nlatencies are of a closed loop: a stall is met by few requests")?;
+        for Row { name, .. } in self.rows.iter().filter(|row| self.is_unlike_floor(row)) {
+            writeln!(out, "{name} gets reads only, so it has no ratio to the raw loop under this mix")?;
+        }
         if self.disturbed {
             writeln!(
                 out,
@@ -273,6 +280,11 @@ impl Comparison {
             }
         }
         Ok(())
+    }
+
+    /// Whether a row did other work than the floor that it could be divided by.
+    pub fn is_unlike_floor(&self, row: &Row) -> bool {
+        row.reads_only && !self.config.mix.is_reads_only()
     }
 
     fn write_heading(&self, out: &mut impl Write) -> io::Result<()> {

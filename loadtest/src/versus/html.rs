@@ -116,6 +116,11 @@ impl Comparison {
             "load busy",
         ];
         page::table(markup, &heads, &self.rows.iter().map(cells).collect::<Vec<_>>());
+        for row in self.rows.iter().filter(|row| self.is_unlike_floor(row)) {
+            let note =
+                format!("{} gets reads only, so it has no ratio to the raw loop under this mix.", row.name);
+            markup.leaf("p", &[("class", &"note")], note);
+        }
         let note = "Medians over the rounds. CPU time is the server’s, a request; busy is the share of the time on its CPU.";
         markup.leaf("p", &[("class", &"note")], note);
     }

@@ -231,7 +231,7 @@ impl Stage<'_> {
             mix: self.args.mix,
             connections,
             sessions: self.args.sessions,
-            fixed: (who == Who::Nginx).then_some(id),
+            fixed: who.is_read_only().then_some(id),
             seed,
         };
         let fleet = Fleet::new(&plan);
@@ -298,6 +298,7 @@ impl Entrant {
             name: who.name(),
             version,
             note: who.note(),
+            reads_only: who.is_read_only(),
             flags,
             failed,
             cpu_us: None,

@@ -73,12 +73,14 @@ fn the_verdict_is_the_first_thing_said() {
     let mut incomplete = tally_with(&[Verdict::Right]);
     incomplete.error("connections_given_up");
     let wrong = Verdict::Wrong(Wrong::Id);
+    let refused = tally_with(&[Verdict::Right, Verdict::Refused { status: 503 }]);
     let table = [
         ("", found(tally_with(&[Verdict::Right])), "good", "Passed: every answer was right"),
         ("", found(tally_with(&[wrong])), "bad", "Failed: 1 wrong answer"),
         ("", found(tally_with(&[wrong, wrong])), "bad", "Failed: 2 wrong answers"),
         ("", found(Tally::default()), "bad", "Nothing was done"),
         ("", found(incomplete), "bad", "Incomplete"),
+        ("--refused-max 9", found(refused), "bad", "Failed: more was refused"),
         ("", limited(), "warning", "Not a valid measurement: the generator was the bottleneck"),
         ("--allow-limited", limited(), "warning", "Every answer was right; the figures are the generator"),
     ];
@@ -124,7 +126,7 @@ fn a_run_of_any_length_has_charts_of_a_bearable_size() {
 fn an_open_loop_has_both_latencies_and_the_rate_that_was_asked_for() {
     let mut tally = tally_with(&[Verdict::Right]);
     tally.answer(Kind::Read, span(), Some(span().sent.before(Duration::from_millis(3))));
-    tally.dropped = 1234;
+    (0..1234).for_each(|_| tally.drop_one(Duration::from_secs(1)));
     let page = page_of(&report_with("--rate 5k", &Found { series: rows(3), ..found(tally) }));
     for part in
         ["what a caller waits (corrected)", "(service time)", ">asked for<", "1,234 requests never left"]

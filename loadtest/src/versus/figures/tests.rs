@@ -22,6 +22,7 @@ pub fn row(name: &'static str, server_ms: &[u64]) -> Row {
         name,
         version: "1.0".to_owned(),
         note: "a note",
+        reads_only: name == "nginx",
         flags: Vec::new(),
         failed: None,
         cpu_us: None,
@@ -34,6 +35,10 @@ pub fn row(name: &'static str, server_ms: &[u64]) -> Row {
 }
 
 pub fn comparison(rows: Vec<Row>) -> Comparison {
+    compared_under("read=1", rows)
+}
+
+fn compared_under(mix: &str, rows: Vec<Row>) -> Comparison {
     let machine = Machine {
         cpu: "A CPU".to_owned(),
         cpus: 2,
@@ -49,7 +54,7 @@ pub fn comparison(rows: Vec<Row>) -> Comparison {
         connections: 64,
         sessions: 100,
         size_bytes: 1024,
-        mix: "read=1".parse().unwrap(),
+        mix: mix.parse().unwrap(),
     };
     Comparison::new("loadtest versus".to_owned(), machine, config, rows)
 }
@@ -101,6 +106,19 @@ fn without_the_raw_loop_there_are_figures_and_no_ratios() {
     let compared = comparison(vec![row("seshun", &[5])]);
     assert_eq!(compared.rows[0].ratio, None);
     assert!(text(&compared).contains("\nseshun     1.0         5.00  -  "), "{}", text(&compared));
+}
+
+#[test]
+fn who_gets_reads_only_has_ratios_only_to_a_mix_of_reads() {
+    let rows = || vec![row("raw", &[5, 4]), row("nginx", &[10, 8])];
+    for (mix, ratio) in [("read=1", Some(2.0)), ("read=80,update=20", None), ("read=9,bot=1", None)] {
+        let compared = compared_under(mix, rows());
+        assert_eq!(compared.rows[1].ratio.map(|spread| spread.median), ratio, "{mix}");
+        assert_eq!(compared.rows[0].ratio.map(|spread| spread.median), Some(1.0), "{mix}");
+        let text = text(&compared);
+        assert_eq!(text.contains("\nnginx gets reads only, so it has no ratio"), ratio.is_none(), "{text}");
+        assert!(text.contains("\nlatencies are of a closed loop"), "{text}");
+    }
 }
 
 #[test]

@@ -21,6 +21,8 @@ use crate::types::{SessionId, ShardId};
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 /// What a frame's buffers may keep between two forwards, in bytes each.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// Room for so many requests is kept between two forwards.
+const KEPT_REQUESTS_MAX: usize = 64;
 
 /// Where an answer is awaited: a place in its sender's table, and which use of that place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,7 +80,7 @@ pub struct Frame {
 
 impl Frame {
     /// What the buffers of an empty frame may take, in bytes.
-    pub(super) const KEPT_BYTES_MAX: usize = 2 * KEPT_BYTES_MAX;
+    pub(super) const KEPT_BYTES_MAX: usize = 2 * KEPT_BYTES_MAX + KEPT_REQUESTS_MAX * size_of::<Forwarded>();
 
     /// An empty frame of this core's.
     pub fn new(sender: ShardId) -> Self {
@@ -165,6 +167,7 @@ impl Frame {
     /// Makes it empty for its next use, and keeps its buffers unless they have grown large.
     pub(super) fn clear(&mut self) {
         self.requests.clear();
+        self.requests.shrink_to(KEPT_REQUESTS_MAX);
         (self.answered, self.whole, self.wait) = (0, 0, Wait::NONE);
         for buffer in [&mut self.bytes, &mut self.output] {
             buffer.clear();

@@ -301,6 +301,7 @@ impl Node {
         let owned = ids.filter(|id| self.parts.owners.owner_of(*id) == self.parts.here);
         let count = foreseen.iter_mut().zip(owned).map(|(place, id)| *place = id).count();
         self.parts.shard.foresee(&foreseen[..count]);
+        record_foreseen(&foreseen[..count]);
     }
 
     /// Does a call to a session of this shard, and appends the answer to `out`. What this shard's
@@ -376,4 +377,18 @@ impl Node {
             self.outbox.push_back((frame.sender, Mail::Reply(Parcel::Key(frame))));
         }
     }
+}
+
+#[cfg(not(test))]
+fn record_foreseen(_ids: &[SessionId]) {}
+
+#[cfg(test)]
+fn record_foreseen(ids: &[SessionId]) {
+    FORESEEN.with_borrow_mut(|foreseen| foreseen.extend(ids));
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The sessions that this thread's nodes have looked at ahead of their requests.
+    pub(super) static FORESEEN: std::cell::RefCell<Vec<SessionId>> = const { std::cell::RefCell::new(Vec::new()) };
 }

@@ -32,6 +32,7 @@ mod tests {
     use crate::mesh::{Node, Parcel};
     use crate::registry::Replica;
     use crate::runtime::core::{Control, Peer, Request};
+    use crate::shard::Shard;
     use crate::store::Store;
 
     const KIB: usize = 1024;
@@ -42,8 +43,9 @@ mod tests {
 
     // What docs/SCALING.md says of a core.
     const _: () = assert!(Store::BYTES_MIN <= 16 * KIB);
-    const _: () = assert!(Node::KEPT_BYTES_MAX <= 12 * MIB);
+    const _: () = assert!(Node::KEPT_BYTES_MAX <= 13 * MIB);
     const _: () = assert!(CoreJournal::KEPT_BYTES_MAX <= 17 * MIB);
+    const _: () = assert!(Shard::DELETIONS_BYTES_MAX <= MIB);
     const _: () = assert!(Replica::BUCKET_BYTES <= 256);
 
     /// A place of a bounded lane: the item, and the turn in which it was written.
@@ -104,6 +106,7 @@ mod tests {
             ("an empty store: wheel and index", Store::BYTES_MIN),
             ("buffers and frames kept warm, at most", Node::KEPT_BYTES_MAX),
             ("chunks of the journal, at most", CoreJournal::KEPT_BYTES_MAX),
+            ("deletions remembered by id, at most", Shard::DELETIONS_BYTES_MAX),
             ("a bucket in the replica of its registry", Replica::BUCKET_BYTES),
         ];
         println!("| a core keeps | bytes |\n|---|---|");

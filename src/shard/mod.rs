@@ -99,6 +99,9 @@ impl Shard {
         applied
     }
 
+    /// The most that remembering deletions takes, in bytes.
+    pub const DELETIONS_BYTES_MAX: usize = deletions::Deletions::BYTES_MAX;
+
     /// Looks at sessions that are about to be asked for, so that their memory is on its way.
     pub fn foresee(&self, ids: &[SessionId]) {
         self.store.foresee(ids);

@@ -80,6 +80,7 @@ impl Conversation {
     }
 
     /// Has a look at the sessions that requests behind this one name: once for each lot of them.
+    /// Only whoever has shown a key may cause it: how long it takes depends on what is there.
     fn foresee(&mut self, node: &Node) {
         if self.foreseen > 0 {
             self.foreseen -= 1;
@@ -95,7 +96,6 @@ impl Conversation {
 
     /// Judges a head. What must answer at once has to wait for the run before it.
     fn take_head(&mut self, node: &mut Node) -> Taken {
-        self.foresee(node);
         let head = self.http.head();
         let expects_continue = head.expects_continue();
         if expects_continue && self.run.is_some() {
@@ -103,6 +103,9 @@ impl Conversation {
         }
         match node.judge().judge(&head, self.caller, &mut self.content_type) {
             Ok(call) => {
+                if matches!(call, Call::Session(_)) {
+                    self.foresee(node);
+                }
                 let bytes_max = node.settings().payload_bytes_max();
                 let plan = match call.takes_data() {
                     true => BodyPlan::Collect { bytes_max },
@@ -116,6 +119,7 @@ impl Conversation {
             }
             Err(_) if self.run.is_some() => Taken::NotYet,
             Err(problem) => {
+                self.foreseen = 0;
                 let skipped = skippable(head.body_length()).filter(|_| !expects_continue);
                 let mut reply = node.judge().reply(&head);
                 if skipped.is_none() {

@@ -187,7 +187,7 @@ fn sessions_spread_over_the_cores_with_their_connections() {
 }
 
 #[test]
-fn every_route_counts_where_it_is_answered() {
+fn requests_are_counted_at_every_number_of_cores() {
     at_core_counts(|server| {
         let mut app = App::new(server);
         let id = app.create(b"data");

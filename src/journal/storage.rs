@@ -56,7 +56,7 @@ pub struct SegmentFile {
     pub len: ByteCount,
 }
 
-/// The journal's folder. A clone speaks of the same folder, for the thread that syncs.
+/// The journal's folder. A clone speaks of the same folder, for the threads that block.
 pub trait Storage: Clone {
     /// An open segment. A clone is the same open file, so that an error in writing back
     /// what was written through one is reported to the other.

@@ -1,10 +1,10 @@
-//! The journal's threads: one writes, one syncs.
+//! The journal's threads: one writes, one syncs, one prepares and removes segments.
 //!
 //! The writing thread gathers what all cores have handed over, writes it in one go and
-//! publishes it; then it hands jobs to the syncing thread, which publishes by itself before
-//! it reports. In the mode `always` nobody is answered before the sync, so the writing
+//! publishes it; then it hands jobs to the other two. What is synced is published before
+//! it is reported. In the mode `always` nobody is answered before the sync, so the writing
 //! thread does it at once: a hand-over to another thread would only cost time. No core ever
-//! waits for either of them.
+//! waits for any of them.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -13,11 +13,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::handle::{CoreJournal, Lane, Shared};
-use super::log::{BACKLOG_MAX, Buffer, Job, JobResult, Log, LogStart, SyncPolicy, segment_len};
+use super::jobs::{JobLanes, JobRunner, job_thread};
+use super::log::{BACKLOG_MAX, Buffer, JobResult, Log, LogStart, SyncPolicy, segment_len};
 use super::progress::{Condition, Level, Progress, Wake};
 use super::room::Room;
 use super::storage::{Storage, StorageError};
-use super::syncer::{Syncer, timed};
 use crate::metrics::{JournalFigure, JournalMetrics};
 use crate::types::{ByteCount, Millis, Moment, Now};
 
@@ -26,8 +26,6 @@ use crate::types::{ByteCount, Millis, Moment, Now};
 const LANE_MAX: usize = 4096;
 /// What is gathered for one write, in bytes; the buffer that passes it is the last.
 const GATHER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The log has at most one sync and one chore out at a time.
-const JOBS_MAX: usize = 2;
 /// How long the writing thread sleeps where nothing is due.
 const SLEEP_MAX: Millis = Millis::from_secs(60);
 /// How often the end of the process looks whether the threads have ended: once for each
@@ -88,7 +86,7 @@ pub struct Journal {
     /// How long a shutdown may take. The writing thread ends where nobody could say so any more.
     stop: Option<Sender<Millis>>,
     writing: Option<JoinHandle<()>>,
-    syncing: Option<JoinHandle<()>>,
+    working: Vec<JoinHandle<()>>,
 }
 
 impl Journal {
@@ -104,41 +102,22 @@ impl Journal {
         let log = start_log(&storage, log, clock)?;
         let shared = Arc::new(Shared::new(Progress::new(shards, wake), Room::new(log.room()), live));
         let (lane_in, lane) = bounded(LANE_MAX);
-        let (jobs, jobs_out) = bounded(JOBS_MAX);
-        let (results_in, results) = bounded(JOBS_MAX);
+        let ((syncs, syncing), (chores, preparing)) = (job_thread(), job_thread());
         let (stop, stops) = bounded(1);
-        let writing = Writer {
-            log,
-            storage: storage.clone(),
-            policy,
-            clock,
-            stopwatch,
-            metrics: Arc::clone(&metrics),
-            shared: Arc::clone(&shared),
-            lane,
-            jobs,
-            results,
-            stops,
-            stop_by: None,
-        };
+        let runner = JobRunner { storage, shared: Arc::clone(&shared), stopwatch, metrics };
+        let writing =
+            Writer { log, runner: runner.clone(), policy, clock, lane, syncs, chores, stops, stop_by: None };
         writing.publish();
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Threads)
-        };
-        let writing = spawn("journal", Box::new(move || writing.run()))?;
+        let writing = spawn("journal", move || writing.run())?;
         let writer = writing.thread().clone();
-        let syncing = Syncer {
-            storage,
+        let mut journal = Self {
             shared: Arc::clone(&shared),
-            jobs: jobs_out,
-            results: results_in,
-            writer: writer.clone(),
-            stopwatch,
-            metrics,
+            stop: Some(stop),
+            writing: Some(writing),
+            working: Vec::new(),
         };
-        let mut journal =
-            Self { shared: Arc::clone(&shared), stop: Some(stop), writing: Some(writing), syncing: None };
-        journal.syncing = Some(spawn("journal-sync", Box::new(move || syncing.run()))?);
+        journal.working.push(syncing.start("journal-sync", runner.clone(), writer.clone())?);
+        journal.working.push(preparing.start("journal-files", runner, writer.clone())?);
         let lane = |_| Lane { buffers: lane_in.clone(), writer: writer.clone() };
         let core = |shard| CoreJournal::new(shard, epoch, policy, Arc::clone(&shared), lane(shard));
         let cores = shards.shards().map(core).collect();
@@ -156,7 +135,7 @@ impl Journal {
         // A thread that is gone has poisoned the log or panicked: there is nobody to ask.
         let _ = self.stop.iter().try_for_each(|stop| stop.try_send(within));
         let mut looks_left = within.as_u64();
-        for thread in [self.writing.take(), self.syncing.take()].into_iter().flatten() {
+        for thread in self.writing.take().into_iter().chain(self.working.drain(..)) {
             thread.thread().unpark();
             // A sync may hang for as long as the disk does. The process does not wait for it.
             while !thread.is_finished() && looks_left > 0 {
@@ -176,6 +155,11 @@ impl Drop for Journal {
         self.stop = None;
         self.writing.iter().for_each(|writing| writing.thread().unpark());
     }
+}
+
+/// Starts one of the journal's threads.
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Threads)
 }
 
 /// Starts the log and makes its reserve; says so where the disk has no room for that.
@@ -201,15 +185,12 @@ fn start_log<S: Storage>(storage: &S, start: LogStart, clock: fn() -> Now) -> Re
 /// The thread that writes.
 struct Writer<S: Storage> {
     log: Log<S>,
-    storage: S,
+    runner: JobRunner<S>,
     policy: SyncPolicy,
     clock: fn() -> Now,
-    stopwatch: fn() -> Duration,
-    metrics: Arc<JournalMetrics>,
-    shared: Arc<Shared>,
     lane: Receiver<Buffer>,
-    jobs: Sender<Job<S::File>>,
-    results: Receiver<JobResult<S::File>>,
+    syncs: JobLanes<S::File>,
+    chores: JobLanes<S::File>,
     stops: Receiver<Millis>,
     /// A shutdown has begun, and ends by then.
     stop_by: Option<Moment>,
@@ -221,17 +202,21 @@ enum Woken<File> {
     Result(JobResult<File>),
     Stop(Millis),
     ByTime,
-    /// The journal was dropped, or the thread that syncs is gone.
+    /// The journal was dropped, or a thread that does jobs is gone.
     Abandoned,
 }
 
 impl<S: Storage> Writer<S> {
+    fn shared(&self) -> &Shared {
+        &self.runner.shared
+    }
+
     fn run(mut self) {
         loop {
             let woken = self.next();
             let now = (self.clock)();
             // Both are told by the cores at their own pace: the part is never more than the whole.
-            let (live, registry) = (self.shared.live(), self.shared.registry());
+            let (live, registry) = (self.shared().live(), self.shared().registry());
             self.log.set_live(live.max(registry), registry);
             match woken {
                 Woken::Buffer(first) => self.write(first, now),
@@ -264,11 +249,12 @@ impl<S: Storage> Writer<S> {
 
     /// What somebody has sent: results first, for they are few and others wait for them.
     fn take(&self) -> Option<Woken<S::File>> {
-        let result = received(&self.results, Woken::Result);
+        let result = received(&self.syncs.results, Woken::Result);
+        let chore = || received(&self.chores.results, Woken::Result);
         let stop = || received(&self.stops, Woken::Stop);
         // Cores that are gone hand over nothing more, and that is no end: a shutdown follows.
         let buffer = || self.lane.try_recv().ok().map(Woken::Buffer);
-        result.or_else(stop).or_else(buffer)
+        result.or_else(chore).or_else(stop).or_else(buffer)
     }
 
     /// What else has been handed over by now, up to what one write should take.
@@ -287,9 +273,10 @@ impl<S: Storage> Writer<S> {
     fn write(&mut self, first: Buffer, now: Now) {
         let buffers = self.gather(first);
         let bytes = buffers.iter().map(|buffer| ByteCount::of_len(buffer.bytes.len())).sum();
-        let begin = (self.stopwatch)();
+        let stopwatch = self.runner.stopwatch;
+        let begin = stopwatch();
         self.log.write(buffers, now);
-        self.metrics.written(bytes, (self.stopwatch)().saturating_sub(begin));
+        self.runner.metrics.written(bytes, stopwatch().saturating_sub(begin));
     }
 
     fn publish(&self) {
@@ -299,36 +286,37 @@ impl<S: Storage> Writer<S> {
             _ => Condition::Good,
         };
         self.show(condition);
-        let progress = &self.shared.progress;
-        self.shared.room.set(self.log.room());
+        let progress = &self.shared().progress;
+        self.shared().room.set(self.log.room());
         progress.publish_segment(self.log.current_segment());
         progress.publish(Level::Written, self.log.written());
-        progress.publish_cut(self.log.cut());
+        progress.publish_cut(self.log.cut(), self.log.is_cut_urgent());
         progress.publish_condition(condition);
     }
 
     fn show(&self, condition: Condition) {
-        let metrics = &self.metrics;
+        let metrics = &self.runner.metrics;
         let now = (self.clock)().moment;
         metrics.show(JournalFigure::BacklogBytes, self.log.backlog().as_u64());
         metrics.show(JournalFigure::UnsyncedMillis, self.log.unsynced_for(now).as_u64());
         metrics.show(JournalFigure::Segments, self.log.segments() as u64);
         metrics.show(JournalFigure::SegmentBytes, self.log.occupied().as_u64());
-        metrics.show(JournalFigure::LiveBytes, self.shared.live().as_u64());
+        metrics.show(JournalFigure::LiveBytes, self.shared().live().as_u64());
         metrics.show(JournalFigure::Cleanings, self.log.cleanings());
         metrics.show(JournalFigure::Condition, condition as u64);
     }
 
     fn hand_out_jobs(&mut self) {
         while let Some(job) = self.log.poll_job((self.clock)()) {
-            if job.is_sync() && self.policy == SyncPolicy::Always {
-                let result = timed(job, &self.storage, (self.stopwatch, &self.metrics));
-                if let JobResult::Synced(Ok(covers)) = &result {
-                    self.shared.progress.publish(Level::Synced, &covers.sequences);
-                }
+            let is_sync = job.is_sync();
+            if is_sync && self.policy == SyncPolicy::Always {
+                let result = self.runner.run(job);
                 self.log.finish_job(result, (self.clock)());
                 self.publish();
-            } else if self.jobs.try_send(job).is_err() {
+                continue;
+            }
+            let lanes = if is_sync { &self.syncs } else { &self.chores };
+            if lanes.jobs.try_send(job).is_err() {
                 debug_assert!(false, "the lane holds all jobs that can be out");
             }
         }
@@ -345,7 +333,7 @@ impl<S: Storage> Writer<S> {
         let Some(stop_by) = self.stop_by else { return false };
         let is_settled = self.log.is_settled() && self.lane.is_empty();
         if is_settled {
-            self.shared.settle();
+            self.shared().settle();
         }
         is_settled || self.log.is_poisoned() || now.moment >= stop_by
     }
@@ -364,8 +352,8 @@ impl<S: Storage> Drop for Writer<S> {
     /// Whatever ended the thread but a shutdown: those who wait must not wait for ever.
     fn drop(&mut self) {
         if self.stop_by.is_none() {
-            self.metrics.show(JournalFigure::Condition, Condition::Poisoned as u64);
-            self.shared.progress.publish_condition(Condition::Poisoned);
+            self.runner.metrics.show(JournalFigure::Condition, Condition::Poisoned as u64);
+            self.shared().progress.publish_condition(Condition::Poisoned);
         }
     }
 }

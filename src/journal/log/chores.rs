@@ -10,6 +10,9 @@ use super::*;
 
 /// How long a failed chore is left alone.
 const CHORE_PAUSE: Millis = Millis::from_secs(1);
+/// How much of the log is removed in a millisecond: 64 MiB keep a CPU and the file system busy for
+/// ten milliseconds and more, beside those who are to be answered. More than any disk takes.
+const UNLINKED_PER_MILLI: u64 = 64 * 1024 * 1024 / 50;
 /// How long an unlink is left alone that a backup puts off. Trying costs one system call.
 const HELD_PAUSE: Millis = Millis::new(100);
 
@@ -131,7 +134,9 @@ impl<S: Storage> Log<S> {
             JobResult::Unlinked(Ok(number)) => {
                 self.is_chore_running = false;
                 self.condemned.retain(|condemned| *condemned != number);
-                self.unlinks_pause_until = now.moment;
+                // A log that waits for room waits for nothing else.
+                let gap = if self.is_short { 0 } else { self.segment_len / UNLINKED_PER_MILLI };
+                self.unlinks_pause_until = now.moment.after(Millis::new(gap));
                 // There may be room for a spare now.
                 self.is_short = false;
                 self.spares_pause_until = now.moment.min(self.spares_pause_until);

@@ -6,7 +6,7 @@
 //! ```
 //! Both sides write before the fence and read behind it, so at least one of them sees the
 //! other: the core finds what it waits for, or the journal finds the flag. Nothing here
-//! blocks, and nobody but the journal's two threads publishes.
+//! blocks, and nobody but the journal's threads publishes.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
@@ -45,6 +45,8 @@ pub struct Progress {
     segment: AtomicU32,
     /// Everything below this segment is to be logged again; 0 for nothing.
     cut: AtomicU32,
+    /// The copies are to be made much faster than anything else is logged.
+    is_cut_urgent: AtomicBool,
     condition: AtomicU8,
     wake: Wake,
 }
@@ -88,6 +90,7 @@ impl Progress {
             shards: shards.shards().map(shard).collect(),
             segment: AtomicU32::new(SegmentNumber::FIRST.as_u32()),
             cut: AtomicU32::new(0),
+            is_cut_urgent: AtomicBool::new(false),
             condition: AtomicU8::new(0),
             wake,
         }
@@ -131,6 +134,11 @@ impl Progress {
         SegmentNumber::new(self.cut.load(Ordering::Acquire))
     }
 
+    /// Whether the log is near its longest, so that what is asked for should come before all else.
+    pub fn is_cut_urgent(&self) -> bool {
+        self.is_cut_urgent.load(Ordering::Relaxed)
+    }
+
     /// What the journal can still do.
     pub fn condition(&self) -> Condition {
         match self.condition.load(Ordering::Acquire) {
@@ -167,7 +175,8 @@ impl Progress {
     }
 
     /// Asks for copies, or ends the asking; wakes all cores for a new question.
-    pub(super) fn publish_cut(&self, cut: Option<SegmentNumber>) {
+    pub(super) fn publish_cut(&self, cut: Option<SegmentNumber>, is_urgent: bool) {
+        self.is_cut_urgent.store(is_urgent, Ordering::Relaxed);
         let number = cut.map_or(0, SegmentNumber::as_u32);
         let before = self.cut.swap(number, Ordering::AcqRel);
         if number != 0 && number != before {
@@ -274,10 +283,11 @@ mod tests {
     #[test]
     fn a_cut_and_poison_wake_all_cores_once() {
         let (progress, rings) = progress();
-        progress.publish_cut(SegmentNumber::new(7));
-        progress.publish_cut(SegmentNumber::new(7));
+        progress.publish_cut(SegmentNumber::new(7), false);
+        progress.publish_cut(SegmentNumber::new(7), true);
+        assert!(progress.is_cut_urgent());
         assert_eq!((progress.cut(), counts(&rings)), (SegmentNumber::new(7), [1, 1]));
-        progress.publish_cut(None);
+        progress.publish_cut(None, false);
         progress.publish_condition(Condition::Full);
         assert_eq!((progress.condition(), counts(&rings)), (Condition::Full, [1, 1]));
         progress.publish_condition(Condition::Poisoned);

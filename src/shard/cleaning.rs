@@ -15,9 +15,14 @@ use super::{Refusal, Shard};
 
 /// Sessions that one piece of a walk looks at.
 const PLACES_PER_TURN: usize = 4_096;
-/// What one piece of copying logs at least, in bytes; as much as the turn has logged where
-/// that is more, so that cleaning is never outrun.
-const COPIED_PER_TURN_MIN: u64 = 64 * 1024;
+/// What one piece of copying logs at least, in bytes: it is short, since others wait for the
+/// core, and for the threads that write what it has logged.
+const COPIED_PER_TURN_MIN: u64 = 16 * 1024;
+/// And at most, unless the turn has logged more than that. It never logs less than the turn has,
+/// so that cleaning is not outrun.
+const COPIED_PER_TURN_MAX: u64 = 1024 * 1024;
+/// How much more it logs than the turn has, and how much more where that is urgent.
+const COPIES_PER_LOGGED: [u64; 2] = [2, 8];
 
 /// How a walk stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +55,8 @@ impl Shard {
             return Walked::Done;
         }
         let Some(keeper) = &self.keeper else { return Walked::Done };
-        let mut bytes_left = keeper.journal.logged_this_turn().as_u64().max(COPIED_PER_TURN_MIN);
+        let is_urgent = keeper.journal.progress().is_cut_urgent();
+        let mut bytes_left = piece_len(keeper.journal.logged_this_turn().as_u64(), is_urgent);
         let mut places_left = PLACES_PER_TURN;
         loop {
             let before = self.copying.walk;
@@ -118,4 +124,10 @@ impl Shard {
         }
         Ok(())
     }
+}
+
+/// What the next piece of copying may log, in bytes, in a turn that has logged this many.
+fn piece_len(logged_bytes: u64, is_urgent: bool) -> u64 {
+    let wanted = logged_bytes * COPIES_PER_LOGGED[usize::from(is_urgent)];
+    wanted.clamp(COPIED_PER_TURN_MIN, COPIED_PER_TURN_MAX.max(logged_bytes))
 }

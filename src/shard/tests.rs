@@ -4,6 +4,7 @@
 mod clocks;
 mod failing;
 mod kept;
+mod length;
 mod life;
 
 use std::borrow::Cow;

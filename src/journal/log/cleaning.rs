@@ -8,6 +8,10 @@
 use super::parts::PartKind;
 use super::*;
 
+/// What is cleaned at a time, as a part of the log; one segment at least. Each time all sessions
+/// are looked at: what is less costs more of that, and what is more makes the log longer.
+const CUT_PART: u64 = 32;
+
 /// How far a cleaning has come.
 #[derive(Debug)]
 pub(super) enum Cleaning {
@@ -71,7 +75,7 @@ impl<S: Storage> Log<S> {
     pub(super) fn consider_cleaning(&mut self, now: Now) {
         match &self.cleaning {
             Cleaning::Idle => {
-                if (self.occupied().as_u64() > self.len_max() || self.has_damage())
+                if (self.content() > self.len_max() || self.has_damage())
                     && let Some(below) = self.choose_cut()
                 {
                     let reported = vec![None; self.written.len()].into();
@@ -108,20 +112,37 @@ impl<S: Storage> Log<S> {
         self.damaged_below.zip(oldest).is_some_and(|(below, oldest)| oldest < below)
     }
 
-    /// How long the log may become before it is cleaned, in bytes. Less where the disk has
-    /// no more to give.
-    fn len_max(&self) -> u64 {
-        let live = self.live_bytes;
-        let copies = if self.is_short { live + live / 2 } else { 2 * live };
-        copies + 2 * self.segment_len
+    /// Whether what is logged beside the copies would soon make the log longer than it should be.
+    pub fn is_cut_urgent(&self) -> bool {
+        let is_copying = matches!(self.cleaning, Cleaning::Copying { .. });
+        is_copying && self.content() > self.len_max() + self.live_bytes / 20
     }
 
-    /// The segment before which about a quarter of the log lies, and one segment at least; no
+    /// How much the log may hold before it is cleaned, in bytes. Less where the disk has no more
+    /// to give.
+    ///
+    /// All segments that hold records should never take more than `2 × live + 3 segments`. One
+    /// of the three is what the current segment has not used yet. At worst everything that is old
+    /// lives: then `live` bytes are copied before anything is given back, and an eighth of that
+    /// is logged meanwhile; what was copied of one cut is there twice until the next. With
+    /// `live / 20` before it is urgent that comes to less than `(2 - 7/4) × live + 5/4 segments`.
+    fn len_max(&self) -> u64 {
+        let live = self.live_bytes;
+        let copies = if self.is_short { live / 2 } else { live / 4 * 3 };
+        live + copies + self.segment_len / 4 * 3
+    }
+
+    /// The bytes of all segments up to the log's end.
+    pub(super) fn content(&self) -> u64 {
+        self.older.iter().map(|segment| segment.len.as_u64()).sum::<u64>() + self.current.end
+    }
+
+    /// The segment before which a part of the log lies, and one segment at least; no
     /// more where there might be no room for all that could live in it. None while the reserve
     /// does not hold even one segment's copies and more is about to come, nor where the registry,
     /// which is copied whole each time, would take what the cut gives.
     fn choose_cut(&self) -> Option<SegmentNumber> {
-        let quarter = (self.occupied().as_u64() / 4).max(2 * self.registry_bytes);
+        let part = (self.content() / CUT_PART).max(2 * self.registry_bytes);
         let room = self.room_to_copy().saturating_sub(self.registry_bytes);
         let is_tight = self.older.front().is_some_and(|first| first.len.as_u64() > room);
         let is_growing = !self.is_short || !self.condemned.is_empty();
@@ -133,7 +154,7 @@ impl<S: Storage> Log<S> {
             before += segment.len.as_u64();
             let next = self.older.get(index + 1);
             let is_last = next.is_none_or(|next| before + next.len.as_u64() > room);
-            if before >= quarter || is_last {
+            if before >= part || is_last {
                 let cut = next.map_or(self.current.number, |next| next.number);
                 return (before > self.registry_bytes).then_some(cut);
             }

@@ -489,12 +489,37 @@ fn cut(rig: &mut Rig) -> SegmentNumber {
 }
 
 #[test]
-fn a_log_past_twice_what_lives_is_cut_at_a_quarter() {
+fn a_log_is_cut_by_a_segment_at_least_once_it_holds_much_more_than_what_lives() {
     let mut rig = rig(SyncPolicy::EverySecond);
     let below = cut(&mut rig);
-    assert!(rig.log.occupied().as_u64() > 4_000 + 2 * SEGMENT_LEN);
-    assert_eq!(below, number(2), "a quarter of three segments is one");
-    assert_eq!(rig.log.current_segment(), number(3));
+    assert!(rig.log.content() > 3_500 + SEGMENT_LEN * 3 / 4);
+    assert_eq!(below, number(2), "a part of two segments is one");
+    assert_eq!(rig.log.current_segment(), number(2));
+}
+
+#[test]
+fn a_long_log_is_cut_by_a_part_of_it() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(16), ByteCount::ZERO);
+    (0..99).for_each(|_| rig.fill_segment());
+    rig.log.set_live(ByteCount::new(SEGMENT_LEN), ByteCount::ZERO);
+    rig.pass(10);
+    assert_eq!(rig.log.cut(), Some(number(5)), "a 32nd of a hundred segments is more than three");
+}
+
+#[test]
+fn copies_are_urgent_once_what_is_logged_beside_them_has_taken_its_share() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    let live = 20 * SEGMENT_LEN;
+    rig.log.set_live(ByteCount::new(live), ByteCount::ZERO);
+    while rig.log.cut().is_none() {
+        rig.write(&[1_000]);
+        assert!(!rig.log.is_cut_urgent());
+    }
+    rig.fill_segment();
+    assert!(!rig.log.is_cut_urgent());
+    rig.fill_segment();
+    assert!(rig.log.is_cut_urgent());
 }
 
 #[test]
@@ -727,7 +752,7 @@ fn the_longest_copy_is_granted_however_much_that_is() {
 
 #[test]
 fn a_cut_frees_twice_what_the_registry_takes_for_that_is_copied_each_time() {
-    for (registry_segments, cut) in [(0, 3), (1, 3), (2, 5)] {
+    for (registry_segments, cut) in [(0, 2), (1, 3), (2, 5)] {
         let mut rig = rig(SyncPolicy::Always);
         let registry = ByteCount::new(registry_segments * SEGMENT_LEN);
         rig.log.set_live(ByteCount::from_mib(1), registry);

@@ -1,4 +1,4 @@
-//! The journal's two threads in one, driven step by step: for tests of those who log.
+//! The journal's threads in one, driven step by step: for tests of those who log.
 //!
 //! Does what the threads do, with the real log over a simulated disk and the real handles, in
 //! whatever order a test asks for.
@@ -164,7 +164,7 @@ impl SimJournal {
         self.shared.room.set(self.log.room());
         progress.publish_segment(self.log.current_segment());
         progress.publish(Level::Written, self.log.written());
-        progress.publish_cut(self.log.cut());
+        progress.publish_cut(self.log.cut(), self.log.is_cut_urgent());
         progress.publish_condition(match (self.log.is_poisoned(), self.log.is_full()) {
             (true, _) => Condition::Poisoned,
             (_, true) => Condition::Full,

@@ -279,8 +279,7 @@ fn a_full_disk_whose_oldest_segments_all_live_is_cleaned_within_its_reserve() {
         life.settle();
         made += 1;
     }
-    // What lay in the newest segments goes: a quarter of the log, from the oldest on, is more
-    // than the reserve holds.
+    // What lay in the newest segments goes: what is oldest, and lives, is more than the reserve holds.
     for number in made / 3..made {
         assert_eq!(life.delete(number).0, Seen::Deleted, "{number} of {made}");
         life.settle();

@@ -17,10 +17,10 @@ use super::replay::{ReplayPhase, ReplayProgress, read_whole};
 use super::storage::SegmentFile;
 use super::units::SegmentNumber;
 
-/// Segments that wait for one consumer. With the one being read and the one in use there are three
-/// in memory: what a start takes beside the sessions.
+/// Segments that wait for one consumer: more would be of no use. With the one being read and the
+/// one in use it takes three in memory to keep all of them busy.
 const LANE_MAX: usize = 1;
-/// Buffers that wait to be used again: as many as can come back while one is being read.
+/// What keeps the reader and the consumers busy.
 const BUFFERS_MAX: usize = LANE_MAX + 2;
 
 /// No more segments come. The start ends, and the folder is as it was.
@@ -66,7 +66,7 @@ struct Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // Where there are enough of them, or the reader is gone, it is freed.
+        // Where the reader is gone it is freed.
         let _ = self.back.try_send(take(&mut self.bytes));
     }
 }
@@ -74,7 +74,8 @@ impl Drop for Buffer {
 type Lane = Sender<Result<FedSegment, FeedError>>;
 
 /// One consumer's end of the feed: the segments in the order of the log. To be gone through
-/// to its end, by a thread of its own, or dropped.
+/// to its end, by a thread of its own, or dropped. Each segment is to be dropped before the next
+/// one is asked for: its memory may be what that is read into.
 #[derive(Debug)]
 pub struct SegmentFeed {
     lane: Receiver<Result<FedSegment, FeedError>>,
@@ -95,11 +96,11 @@ impl Iterator for SegmentFeed {
     }
 }
 
-/// Starts to read `segments` for so many consumers.
+/// Starts to read `segments` for so many consumers, with no more than `in_memory_max` at a time.
 pub(super) fn start_feed(
     folder: &Folder,
     segments: Vec<SegmentFile>,
-    consumers: usize,
+    (consumers, in_memory_max): (usize, usize),
     progress: &Arc<ReplayProgress>,
 ) -> Result<Vec<SegmentFeed>, FeedError> {
     let (lanes, feeds): (Vec<Lane>, Vec<SegmentFeed>) = (0..consumers)
@@ -109,7 +110,8 @@ pub(super) fn start_feed(
         })
         .unzip();
     progress.begin(ReplayPhase::Load, &segments);
-    let reader = Reader { folder: folder.clone(), segments, lanes, progress: Arc::clone(progress) };
+    let buffers = in_memory_max.clamp(1, BUFFERS_MAX);
+    let reader = Reader { folder: folder.clone(), segments, lanes, buffers, progress: Arc::clone(progress) };
     thread::Builder::new()
         .name("journal-replay".to_owned())
         .spawn(move || reader.run())
@@ -123,14 +125,18 @@ struct Reader {
     segments: Vec<SegmentFile>,
     /// Of the consumers that are still there.
     lanes: Vec<Lane>,
+    /// How many segments may be in memory.
+    buffers: usize,
     progress: Arc<ReplayProgress>,
 }
 
 impl Reader {
     fn run(mut self) {
-        let (back, used) = bounded(BUFFERS_MAX);
+        let (back, free) = bounded(self.buffers);
+        (0..self.buffers).for_each(|_| drop(back.try_send(Vec::new())));
         for segment in take(&mut self.segments) {
-            let mut bytes = used.try_recv().unwrap_or_default();
+            // Waits for the slowest consumer. All buffers come back, for `back` is not closed here.
+            let Ok(mut bytes) = free.recv() else { return };
             let outcome = read_whole(&self.folder, segment, &mut bytes);
             let is_error = outcome.is_err();
             let fed = match outcome {

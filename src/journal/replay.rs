@@ -247,13 +247,13 @@ impl Replay {
     }
 
     /// Begins to read the segments that are to be restored, once and in order, for so many
-    /// consumers, each on a thread of its own.
+    /// consumers, each on a thread of its own, with no more than `in_memory_max` at a time.
     pub fn feed(
         &self,
-        consumers: usize,
+        (consumers, in_memory_max): (usize, usize),
         progress: &Arc<ReplayProgress>,
     ) -> Result<Vec<SegmentFeed>, FeedError> {
-        start_feed(&self.folder, self.kept_segments(), consumers, progress)
+        start_feed(&self.folder, self.kept_segments(), (consumers, in_memory_max), progress)
     }
 }
 

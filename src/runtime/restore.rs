@@ -13,6 +13,7 @@ use super::clock::Clock;
 use super::doorbell::Doorbell;
 use super::entropy::Entropy;
 use super::launch::{JournalSettings, LaunchError};
+use super::memory::memory_allowed;
 use crate::api::SessionRules;
 use crate::journal::{
     CoreJournal, Filing, Journal, JournalClock, JournalStart, LogStart, Replay, ReplayProgress, ReplayTerms,
@@ -29,6 +30,12 @@ const NOTICES_LOGGED_MAX: usize = 20;
 
 /// Threads that survey segments. Each has one in memory, and more of them would wait for the disk.
 const SURVEY_THREADS_MAX: usize = 8;
+
+/// What part of the memory that the process may use segments take at a start. The sessions may need
+/// all the rest, as they did before it ended.
+const SEGMENTS_PART: u64 = 16;
+/// The longest ordinary segment.
+const SEGMENT_LEN: ByteCount = ByteCount::from_mib(64);
 
 /// A folder that was read and judged, and is locked.
 pub struct Restoring {
@@ -88,7 +95,7 @@ impl Restoring {
         let terms = ReplayTerms {
             filing: Filing { shards: owners.shards(), owner_of: &owner_of },
             terms: Terms { wall_now: now.wall, session_ttl: rules.ttl, downtime_max: settings.downtime_max },
-            threads: thread::available_parallelism().map_or(1, NonZeroUsize::get).min(SURVEY_THREADS_MAX),
+            threads: survey_threads(),
         };
         let replay = Replay::open(&settings.dir, &terms, progress)?;
         let recovery = replay.recovery();
@@ -122,7 +129,7 @@ impl Restoring {
 
     /// What each core restores, by shard.
     pub fn parts(&self, progress: &Arc<ReplayProgress>) -> Result<Vec<ShardRestore>, LaunchError> {
-        let feeds = self.replay.feed(usize::from(self.shards.get()), progress)?;
+        let feeds = self.replay.feed((usize::from(self.shards.get()), segments_in_memory()), progress)?;
         let part = |feed| ShardRestore { replay: Arc::clone(&self.replay), feed, clock: self.clock };
         Ok(feeds.into_iter().map(part).collect())
     }
@@ -176,6 +183,17 @@ impl ShardRestore {
         let record_len_max = ByteCount::of_len(record_len_max);
         Ok(Restored { tally: plan.tally(), live: shard.live_bytes(), record_len_max })
     }
+}
+
+/// How many segments a start may have in memory.
+fn segments_in_memory() -> usize {
+    let part = memory_allowed().as_u64() / SEGMENTS_PART;
+    ((part / SEGMENT_LEN.as_u64()) as usize).max(1)
+}
+
+fn survey_threads() -> usize {
+    let cpus = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cpus.min(SURVEY_THREADS_MAX).min(segments_in_memory())
 }
 
 /// Draws salts from the system's CSPRNG.

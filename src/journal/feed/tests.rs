@@ -19,17 +19,18 @@ fn folder_of(path: &Path, count: u32) -> (Folder, Vec<SegmentFile>) {
     (Folder::open(path).unwrap(), disk.list().unwrap())
 }
 
-fn numbers(fed: &[FedSegment]) -> Vec<u32> {
-    fed.iter().map(|segment| segment.number().as_u32()).collect()
+/// Takes all that comes, and holds none of it.
+fn numbers(feed: SegmentFeed) -> Vec<u32> {
+    feed.map(|segment| segment.unwrap().number().as_u32()).collect()
 }
 
 #[test]
 fn every_consumer_is_given_every_segment_once_and_in_order() {
     let place = tempfile::tempdir().unwrap();
     let (folder, files) = folder_of(place.path(), 20);
-    for consumers in [1, 3] {
+    for (consumers, in_memory) in [(1, 1), (3, 1), (1, 3), (3, 3)] {
         let progress = Arc::new(ReplayProgress::new());
-        let feeds = start_feed(&folder, files.clone(), consumers, &progress).unwrap();
+        let feeds = start_feed(&folder, files.clone(), (consumers, in_memory), &progress).unwrap();
         thread::scope(|scope| {
             for feed in feeds {
                 scope.spawn(move || {
@@ -54,22 +55,22 @@ fn the_slowest_consumer_sets_the_pace() {
     let place = tempfile::tempdir().unwrap();
     let (folder, files) = folder_of(place.path(), 20);
     let progress = Arc::new(ReplayProgress::new());
-    let mut feeds = start_feed(&folder, files, 2, &progress).unwrap();
+    let mut feeds = start_feed(&folder, files, (2, BUFFERS_MAX), &progress).unwrap();
     let (fast, slow) = (feeds.pop().unwrap(), feeds.pop().unwrap());
-    let fast = thread::spawn(move || fast.map(Result::unwrap).collect::<Vec<_>>());
+    let fast = thread::spawn(move || numbers(fast));
     // However long the reader is given, no more than the lane holds and one in its hands.
     sleep(Duration::from_millis(100));
     assert!(progress.step().segments_done <= LANE_MAX as u64 + 1, "{:?}", progress.step());
-    let slow: Vec<_> = slow.map(Result::unwrap).collect();
-    assert_eq!(numbers(&slow), (1..=20).collect::<Vec<_>>());
-    assert_eq!(numbers(&fast.join().unwrap()), numbers(&slow));
+    let slow = numbers(slow);
+    assert_eq!(slow, (1..=20).collect::<Vec<_>>());
+    assert_eq!(fast.join().unwrap(), slow);
 }
 
 #[test]
 fn who_goes_away_holds_nobody_up() {
     let place = tempfile::tempdir().unwrap();
     let (folder, files) = folder_of(place.path(), 20);
-    let mut feeds = start_feed(&folder, files, 3, &Arc::default()).unwrap();
+    let mut feeds = start_feed(&folder, files, (3, 1), &Arc::default()).unwrap();
     drop(feeds.pop());
     let mut leaving = feeds.pop().unwrap();
     let staying = feeds.pop().unwrap();
@@ -90,9 +91,11 @@ fn an_error_reaches_every_consumer_with_the_files_name() {
     ];
     for (damage, said) in damages {
         damage(&folder.path_of(files[2].number));
-        let feeds = start_feed(&folder, files.clone(), 2, &Arc::default()).unwrap();
+        let feeds = start_feed(&folder, files.clone(), (2, 1), &Arc::default()).unwrap();
         let given: Vec<Vec<_>> = thread::scope(|scope| {
-            let consumers: Vec<_> = feeds.into_iter().map(|feed| scope.spawn(|| feed.collect())).collect();
+            let numbers = |feed: SegmentFeed| feed.map(|fed| fed.map(|segment| segment.number())).collect();
+            let consumers: Vec<_> =
+                feeds.into_iter().map(|feed| scope.spawn(move || numbers(feed))).collect();
             consumers.into_iter().map(|consumer| consumer.join().unwrap()).collect()
         });
         for given in given {
@@ -113,11 +116,13 @@ fn a_reader_that_is_gone_is_no_end_of_the_log() {
 }
 
 #[test]
-fn memory_is_used_again() {
+fn no_more_segments_are_in_memory_than_are_allowed() {
     let place = tempfile::tempdir().unwrap();
     let (folder, files) = folder_of(place.path(), 50);
-    let feed = start_feed(&folder, files, 1, &Arc::default()).unwrap().pop().unwrap();
-    let places: std::collections::BTreeSet<usize> =
-        feed.map(|segment| segment.unwrap().bytes().as_ptr() as usize).collect();
-    assert!(places.len() <= BUFFERS_MAX + 1, "{} buffers for 50 segments", places.len());
+    for (in_memory, buffers) in [(0, 1), (1, 1), (2, 2), (100, BUFFERS_MAX)] {
+        let feeds = start_feed(&folder, files.clone(), (1, in_memory), &Arc::default());
+        let places: std::collections::BTreeSet<usize> =
+            feeds.unwrap().remove(0).map(|segment| segment.unwrap().bytes().as_ptr() as usize).collect();
+        assert!((1..=buffers).contains(&places.len()), "{} for {in_memory}", places.len());
+    }
 }

@@ -115,6 +115,7 @@ impl<S: Storage> Log<S> {
             JobResult::Synced(result) => {
                 debug_assert!(self.is_sync_running);
                 self.is_sync_running = false;
+                self.syncing_since = None;
                 self.last_sync_end = now.moment;
                 match result {
                     _ if self.is_poisoned() => {}
@@ -179,7 +180,7 @@ impl<S: Storage> Log<S> {
         files.push(self.current.file.clone());
         self.is_sync_running = true;
         self.is_sync_wanted = false;
-        self.dirty_since = None;
+        self.syncing_since = self.dirty_since.take();
         Job::Sync { files, covers }
     }
 
@@ -187,6 +188,7 @@ impl<S: Storage> Log<S> {
     pub(super) fn sync_inline(&mut self, now: Now) -> Result<(), StorageError> {
         let job = self.sync_job();
         self.is_sync_running = false;
+        self.syncing_since = None;
         self.last_sync_end = now.moment;
         if let JobResult::Synced(result) = job.run(&self.storage) {
             self.synced_up_to(&result?);

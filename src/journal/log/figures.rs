@@ -46,9 +46,10 @@ impl<S: Storage> Log<S> {
         ByteCount::new(self.kept_bytes + queued)
     }
 
-    /// How long the oldest record that no sync has begun for has been waiting.
+    /// How long the oldest record has been waiting that no sync has covered.
     pub fn unsynced_for(&self, now: Moment) -> Millis {
-        self.dirty_since.map_or(Millis::ZERO, |since| now.since(since))
+        let oldest = self.syncing_since.or(self.dirty_since);
+        oldest.map_or(Millis::ZERO, |since| now.since(since))
     }
 
     /// How many segments hold records or wait to be removed.

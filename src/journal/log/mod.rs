@@ -188,8 +188,10 @@ pub struct Log<S: Storage> {
     placed_bytes: u64,
     synced_bytes: u64,
 
-    /// Since when something is written and not synced.
+    /// Since when something is written that no sync has begun for.
     dirty_since: Option<Moment>,
+    /// The same of what the sync that is running covers.
+    syncing_since: Option<Moment>,
     /// Somebody waits for a sync of what is written or queued.
     is_sync_wanted: bool,
     last_sync_end: Moment,

@@ -52,6 +52,7 @@ impl<S: Storage> Log<S> {
             placed_bytes: 0,
             synced_bytes: 0,
             dirty_since: None,
+            syncing_since: None,
             is_sync_wanted: false,
             last_sync_end: now.moment,
             is_sync_running: false,

@@ -478,6 +478,23 @@ fn the_backlog_is_bounded_and_asks_for_a_sync_by_itself() {
     assert_eq!((rig.synced(), rig.log.room().backlog), (1, placed + BACKLOG_MAX.as_u64()));
 }
 
+#[test]
+fn a_sync_that_hangs_is_seen_as_long_as_it_does() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.sync_now();
+    assert_eq!(rig.log.unsynced_for(rig.now.moment), Millis::ZERO);
+    rig.write(&[10]);
+    rig.pass(1_000);
+    let job = rig.log.poll_job(rig.now).unwrap();
+    assert!(job.is_sync());
+    rig.pass(4_000);
+    rig.write(&[10]);
+    assert_eq!(rig.log.unsynced_for(rig.now.moment), Millis::new(5_000), "by the oldest");
+    let result = job.run(&rig.disk);
+    rig.log.finish_job(result, rig.now);
+    assert_eq!(rig.log.unsynced_for(rig.now.moment), Millis::ZERO, "and now by those behind it");
+}
+
 /// Logs until a cut is asked for.
 fn cut(rig: &mut Rig) -> SegmentNumber {
     rig.log.set_live(ByteCount::new(2_000), ByteCount::ZERO);

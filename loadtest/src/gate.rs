@@ -4,7 +4,8 @@
 //! here, and the pacer hands it one at the moment that the schedule has for it. What
 //! finds no connection for a second is dropped and counted, with the time that it
 //! waited as its latency: a server that is that far behind is past what it can do, and a queue
-//! without end would hide it.
+//! without end would hide it. As long as a connection waits here, whatever is late is this
+//! side's doing, whoever takes it, and is told as lag.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -112,6 +113,7 @@ impl Gate {
             let intended =
                 self.schedule.intended(self.next.get()).filter(|&at| at <= now && !self.closed.get())?;
             self.next.set(self.next.get() + 1);
+            self.note_lag(intended, now, tally);
             if now.since(intended) <= PATIENCE {
                 return Some(intended);
             }
@@ -119,13 +121,19 @@ impl Gate {
         }
     }
 
-    fn hand_out(&self, now: Moment, tally: &mut Tally) {
-        let mut waiting = self.waiting.borrow_mut();
-        while !waiting.is_empty() {
-            let Some(intended) = self.take_due(now, tally) else { return };
-            // Somebody was free all the time, so all of the delay is this side's.
+    /// Whoever waits began to when nothing was due, so somebody was free since before this request
+    /// was, and all of its delay is this side's: also where one that has just come free takes it.
+    fn note_lag(&self, intended: Moment, now: Moment, tally: &mut Tally) {
+        if !self.waiting.borrow().is_empty() {
             tally.lag.record(now.since(intended));
-            if let Some(waiter) = waiting.pop_front() {
+        }
+    }
+
+    fn hand_out(&self, now: Moment, tally: &mut Tally) {
+        while !self.waiting.borrow().is_empty() {
+            let Some(intended) = self.take_due(now, tally) else { return };
+            let waiter = self.waiting.borrow_mut().pop_front();
+            if let Some(waiter) = waiter {
                 waiter.give(Given::Request(intended));
             }
         }
@@ -135,6 +143,7 @@ impl Gate {
     fn close(&self, now: Moment, tally: &mut Tally) {
         let unsent = self.next.get()..self.schedule.count_until(now);
         for intended in unsent.filter_map(|number| self.schedule.intended(number)) {
+            self.note_lag(intended, now, tally);
             tally.drop_one(now.since(intended));
         }
         self.shut();

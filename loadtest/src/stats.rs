@@ -168,7 +168,7 @@ pub struct Tally {
     latencies: [Latency; Kind::ALL.len()],
     /// From when requests left, in an open loop only.
     services: [Latency; Kind::ALL.len()],
-    /// How much later than meant requests left although a connection was free.
+    /// How much later than meant requests left, or were dropped, although a connection was free.
     pub lag: Latency,
     /// Requests of an open loop that never left, because no connection came free in time, each
     /// with the time that it had waited: its latency would have been longer.

@@ -54,6 +54,26 @@ fn those_who_wait_are_served_in_their_order_and_the_delay_is_the_generators() {
 }
 
 #[test]
+fn a_request_that_overtakes_those_who_wait_is_late_by_the_generators_doing() {
+    let (gate, mut tally) = (gate(MILLI * 100), Tally::default());
+    let waiter = waiting(&gate);
+    assert_eq!(gate.take_due(at(3), &mut tally), Some(at(1).before(MILLI / 2)));
+    assert_eq!((waiter.given.get(), tally.lag.count()), (Given::Nothing, 1));
+    assert!((tally.lag.max_us() - 2500.0).abs() < 3.0, "{}", tally.lag.max_us());
+}
+
+#[test]
+fn a_request_that_was_dropped_while_somebody_waited_is_late_by_the_generators_doing() {
+    let (gate, mut tally) = (gate(MILLI * 3000), Tally::default());
+    assert!(gate.take_due(at(2), &mut tally).is_some());
+    assert_eq!(tally.lag.count(), 0, "nobody waited: the server had all connections");
+    let waiter = waiting(&gate);
+    gate.hand_out(at(1010), &mut tally);
+    assert!(matches!(waiter.given.get(), Given::Request(_)));
+    assert_eq!((tally.dropped.count(), tally.lag.count()), (9, 10), "the one that left is late too");
+}
+
+#[test]
 fn the_end_lets_everybody_go_and_counts_what_never_left() {
     let (gate, mut tally) = (gate(MILLI * 10), Tally::default());
     assert!(gate.take_due(at(3), &mut tally).is_some());
@@ -61,6 +81,7 @@ fn the_end_lets_everybody_go_and_counts_what_never_left() {
     gate.close(at(50), &mut tally);
     assert_eq!((waiter.given.get(), tally.dropped.count()), (Given::End, 9));
     assert!((tally.dropped.max_us() - 48_500.0).abs() < 50.0, "the oldest of them was due at 1.5 ms");
+    assert_eq!(tally.lag.count(), 9, "somebody waited for each of them");
     assert_eq!(gate.take_due(at(60), &mut tally), None, "nothing passes a closed gate");
 }
 

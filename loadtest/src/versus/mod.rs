@@ -5,8 +5,8 @@
 //! server's CPU time a request, as a ratio to a raw loop that answers by rote in the same
 //! round. All processes and files of a comparison are gone when it ends.
 //!
-//! `dialect`, `resp`, `memcached`, `figures` and `html` are pure; `load`, `floor`, `process` and
-//! `usage` touch sockets, children and `/proc`.
+//! `dialect`, `resp`, `memcached`, `figures` and `html` are pure; `connection`, `load`, `floor`,
+//! `process` and `usage` touch sockets, children and `/proc`.
 
 use std::fs;
 use std::io;
@@ -27,15 +27,17 @@ use crate::run::{draw_seed, raise_descriptor_limit};
 use crate::spectrum::Spectrum;
 use crate::stats::Latency;
 use crate::versus::args::{FloorArgs, VersusArgs};
+use crate::versus::connection::{LoadError, Plan, drawn_id};
 use crate::versus::contender::{Place, Who};
 use crate::versus::dialect::{Data, Dialect, Http};
 use crate::versus::figures::{Comparison, Config, Machine, Round, Row, Skipped};
-use crate::versus::load::{Fleet, LoadError, Plan, Turn, Used};
+use crate::versus::load::{Fleet, Turn, Used};
 use crate::versus::process::{Process, ProcessError};
 use crate::versus::script::Script;
 
 pub mod args;
 pub mod command;
+mod connection;
 pub mod contender;
 pub mod dialect;
 pub mod figures;
@@ -205,7 +207,7 @@ impl Stage<'_> {
         fs::create_dir(&folder)?;
         let connections = self.args.connections;
         let place = Place { addr: process::free_addr()?, folder: &folder, connections };
-        let (seed, id) = (self.rng.bits(), load::drawn_id(&mut self.rng));
+        let (seed, id) = (self.rng.bits(), drawn_id(&mut self.rng));
         let http = self.http(place.addr);
         match who {
             Who::Raw => contender::write_script(&folder, &self.script(&http)?)?,

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
 use std::thread;
 
 use super::*;
-use crate::versus::dialect::Data;
+use crate::versus::dialect::{Data, Dialect};
 use crate::versus::memcached::Memcached;
 use crate::versus::resp::Resp;
 
@@ -185,24 +185,4 @@ fn a_server_that_hangs_up_or_is_not_there_is_told() {
     hanging_up.join().unwrap();
     let [absent, _] = turns(addr, resp, MIX);
     assert!(matches!(absent, Err(LoadError::Connect(_))), "{absent:?}");
-}
-
-#[test]
-fn draws_follow_the_mix_and_the_seed() {
-    let mix: Mix = "read=3,delete=1".parse().unwrap();
-    let draw = |seed| {
-        let mut rng = Rng::new(seed);
-        (0..4000).map(|_| drawn(mix, &mut rng)).collect::<Vec<_>>()
-    };
-    let reads = draw(1).iter().filter(|&&action| action == Action::Read).count();
-    assert!((2800..3200).contains(&reads), "{reads} of 4000");
-    assert!(draw(1).iter().all(|action| matches!(action, Action::Read | Action::Delete)));
-    assert_eq!(draw(2), draw(2));
-}
-
-#[test]
-fn drawn_ids_differ() {
-    let mut rng = Rng::new(3);
-    let (one, other) = (drawn_id(&mut rng), drawn_id(&mut rng));
-    assert_ne!(one, other);
 }

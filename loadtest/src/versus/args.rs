@@ -13,6 +13,7 @@ use clap::{Args, value_parser};
 
 use crate::args::{JsonTarget, parse_duration, parse_size};
 use crate::versus::contender::{Who, WhoError};
+use crate::versus::dialect::TTL_S;
 use crate::workload::Mix;
 
 /// Who is compared, and by which load.
@@ -30,9 +31,13 @@ pub struct VersusArgs {
     /// Bytes of data in a session, like 1kb
     #[arg(long, value_name = "BYTES", default_value = "1kb", value_parser = parse_size)]
     pub size: usize,
-    /// How often each operation is drawn, in parts of their sum; nginx gets reads only
+    /// How often each operation is drawn, in parts of their sum; nginx gets reads only. `bot` makes a
+    /// session with a short TTL that nobody asks for again: where it has a part, sessions expire all the time
     #[arg(long, default_value = "read=80,update=10,create=5,delete=5")]
     pub mix: Mix,
+    /// The own TTL of bots' sessions, in seconds; the raw loop and nginx expire nothing
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u32).range(1..=i64::from(TTL_S)))]
+    pub short_ttl: u32,
     /// Sessions that each connection makes before it draws from the mix
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = value_parser!(u32).range(1..))]
     pub sessions: u32,

@@ -115,13 +115,15 @@ impl Connection {
             return Action::Read;
         }
         let drawn = drawn(self.plan.mix, &mut self.rng);
-        if self.sessions.is_empty() { Action::Create } else { drawn }
+        let needs_session = !matches!(drawn, Action::Create | Action::Bot);
+        if needs_session && self.sessions.is_empty() { Action::Create } else { drawn }
     }
 
     /// Sends one request and reads its whole answer.
     pub async fn exchange(&mut self, action: Action) -> Result<(), LoadError> {
-        let at = if action == Action::Create { 0 } else { self.rng.below(self.sessions.len()) };
-        let id = if action == Action::Create { drawn_id(&mut self.rng) } else { self.sessions[at] };
+        let makes = matches!(action, Action::Create | Action::Bot);
+        let at = if makes { 0 } else { self.rng.below(self.sessions.len()) };
+        let id = if makes { drawn_id(&mut self.rng) } else { self.sessions[at] };
         self.output.clear();
         self.plan.dialect.write(action, &id, &mut self.output);
         debug_assert!(!self.output.is_empty(), "every action is a request");
@@ -143,7 +145,8 @@ impl Connection {
         match action {
             Action::Create => self.sessions.push(reply.id.unwrap_or(id)),
             Action::Delete => drop(self.sessions.swap_remove(at)),
-            Action::Read | Action::Update => {}
+            // A bot's session is left to its TTL: what may be gone is never asked for.
+            Action::Read | Action::Update | Action::Bot => {}
         }
         Ok(())
     }
@@ -168,18 +171,17 @@ fn drawn(mix: Mix, rng: &mut Rng) -> Action {
         (Action::Read, mix.read),
         (Action::Update, mix.update),
         (Action::Delete, mix.delete),
+        (Action::Bot, mix.bot),
     ];
     let sum: usize = parts.iter().map(|&(_, part)| part as usize).sum();
-    // A mix may have parts that only Seshun knows: what is left of it then is reading.
-    let mut left = rng.below(sum.max(1));
+    let mut left = rng.below(sum);
     for (action, part) in parts {
         if left < part as usize {
             return action;
         }
         left -= part as usize;
     }
-    debug_assert_eq!(sum, 0, "what is drawn is below the sum of the parts");
-    Action::Read
+    unreachable!("what is drawn is below the sum of the parts, which is never 0")
 }
 
 /// A UUID of version 4, for where the client chooses the id.
@@ -215,6 +217,13 @@ mod tests {
         assert!((2800..3200).contains(&reads), "{reads} of 4000");
         assert!(draw(1).iter().all(|action| matches!(action, Action::Read | Action::Delete)));
         assert_eq!(draw(2), draw(2));
+    }
+
+    #[test]
+    fn bots_are_drawn_as_often_as_the_mix_has_them() {
+        let (mix, mut rng): (Mix, _) = ("read=1,bot=1".parse().unwrap(), Rng::new(1));
+        let bots = (0..4000).filter(|_| drawn(mix, &mut rng) == Action::Bot).count();
+        assert!((1800..2200).contains(&bots), "{bots} of 4000");
     }
 
     #[test]

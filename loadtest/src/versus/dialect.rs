@@ -1,4 +1,4 @@
-//! What the contenders have in common on the wire: four actions on sessions, and HTTP's way
+//! What the contenders have in common on the wire: five actions on sessions, and HTTP's way
 //! to say them.
 //!
 //! A [`Dialect`] writes one request and reads one answer; it keeps nothing between them. All
@@ -27,15 +27,17 @@ pub enum Action {
     Update,
     /// Remove it.
     Delete,
+    /// Make one for a bot, with its data and a short TTL: nobody asks for it again, so it expires.
+    Bot,
 }
 
 impl Action {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 4] = [Self::Create, Self::Read, Self::Update, Self::Delete];
+    pub const ALL: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Bot];
 
     const fn method(self) -> Method {
         match self {
-            Self::Create => Method::Put,
+            Self::Create | Self::Bot => Method::Put,
             Self::Read => Method::Get,
             Self::Update => Method::Post,
             Self::Delete => Method::Delete,
@@ -48,7 +50,7 @@ impl Action {
 pub struct Reply {
     /// Its bytes, from the start of what was read.
     pub len: usize,
-    /// The id of the session that was made, where the server is the one to choose it.
+    /// The id of the session that was made, a bot's too, where the server is the one to choose it.
     pub id: Option<IdText>,
 }
 
@@ -96,12 +98,19 @@ impl Data {
 pub struct Http {
     writer: RequestWriter,
     data: Data,
+    /// The own TTL of bots' sessions, in seconds; without it they are made like all others.
+    bot_ttl_s: Option<u32>,
 }
 
 impl Http {
     /// The language of a bucket on the server that calls itself `host`.
     pub fn new(host: &str, (bucket, key): (&str, &str), data: Data) -> Self {
-        Self { writer: RequestWriter::new(host, bucket, key), data }
+        Self { writer: RequestWriter::new(host, bucket, key), data, bot_ttl_s: None }
+    }
+
+    /// The same, for a server that lets bots' sessions expire after so many seconds.
+    pub fn with_bots(self, ttl_s: u32) -> Self {
+        Self { bot_ttl_s: Some(ttl_s), ..self }
     }
 
     /// The data that it sends and expects.
@@ -112,12 +121,13 @@ impl Http {
 
 impl Dialect for Http {
     fn write(&self, action: Action, id: &IdText, out: &mut Vec<u8>) {
-        let has_body = matches!(action, Action::Create | Action::Update);
+        let has_body = matches!(action, Action::Create | Action::Update | Action::Bot);
+        let makes = matches!(action, Action::Create | Action::Bot);
         let content = Content { media_type: Some(MEDIA_TYPE), blob: self.data.blob };
         let request = Request {
             method: action.method(),
-            id: (action != Action::Create).then_some(*id),
-            own_ttl_s: None,
+            id: (!makes).then_some(*id),
+            own_ttl_s: self.bot_ttl_s.filter(|_| action == Action::Bot),
             if_match: None,
             content: has_body.then_some(content),
         };
@@ -128,12 +138,12 @@ impl Dialect for Http {
         let head = Head::parse(bytes).map_err(|malformed| Unexpected(malformed.0))?;
         let Some(head) = head.filter(|head| bytes.len() >= head.answer_len()) else { return Ok(None) };
         let answer = Answer::new(&head, &bytes[..head.answer_len()]);
-        let expected = if action == Action::Create { 201 } else { 200 };
+        let expected = if matches!(action, Action::Create | Action::Bot) { 201 } else { 200 };
         match action {
             _ if head.status != expected => Err(Unexpected("another status than the action's")),
             _ if head.closes => Err(Unexpected("the connection is to be closed")),
             Action::Read if answer.body() != self.data.bytes => Err(OTHER_DATA),
-            Action::Create => {
+            Action::Create | Action::Bot => {
                 let id = IdText::parse(answer.body()).ok_or(Unexpected("no id of a made session"))?;
                 Ok(Some(Reply { len: head.answer_len(), id: Some(id) }))
             }

@@ -170,6 +170,8 @@ pub struct Config {
     pub size_bytes: usize,
     /// Parts of each operation.
     pub mix: Mix,
+    /// Seconds that bots' sessions live.
+    pub short_ttl_s: u32,
 }
 
 /// All that a comparison found.
@@ -288,14 +290,15 @@ impl Comparison {
     }
 
     fn write_heading(&self, out: &mut impl Write) -> io::Result<()> {
-        let Config { round_duration_s, connections, size_bytes, mix, .. } = self.config;
-        let Mix { read, update, create, delete, .. } = mix;
+        let Config { round_duration_s, connections, size_bytes, mix, short_ttl_s, .. } = self.config;
+        let Mix { read, update, create, delete, bot } = mix;
+        let bots = if bot > 0 { format!(",bot={bot} with a TTL of {short_ttl_s} s") } else { String::new() };
         writeln!(out, "$ {}", self.command)?;
         writeln!(out, "{}", self.machine.line())?;
         writeln!(
             out,
             "{} rounds of {round_duration_s} s, {connections} connections, {size_bytes} bytes, \
-             read={read},update={update},create={create},delete={delete}; medians over the rounds\n",
+             read={read},update={update},create={create},delete={delete}{bots}; medians over the rounds\n",
             self.rounds,
         )
     }

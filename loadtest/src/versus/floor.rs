@@ -218,7 +218,7 @@ mod tests {
     fn every_action_is_answered_on_every_connection() {
         with_loop(1024, |addr| {
             let mut streams: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).unwrap()).collect();
-            for action in Action::ALL.into_iter().cycle().take(12) {
+            for action in Action::ALL.into_iter().cycle().take(15) {
                 let mut request = Vec::new();
                 http(1024).write(action, &id(), &mut request);
                 for stream in &mut streams {

@@ -193,7 +193,8 @@ impl Comparison {
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let Config { rounds, round_duration_s, connections, sessions, size_bytes, mix } = self.config;
+        let Config { rounds, round_duration_s, connections, sessions, size_bytes, mix, short_ttl_s } =
+            self.config;
         let mut facts = vec![
             ("command", self.command.clone()),
             ("machine", self.machine.line()),
@@ -202,6 +203,9 @@ impl Comparison {
             ("sessions", format!("{sessions} a connection, of {size_bytes} bytes")),
             ("operations drawn", mix.to_string()),
         ];
+        if mix.bot > 0 {
+            facts.push(("TTL of bots’ sessions", format!("{short_ttl_s} s; nobody asks for them again")));
+        }
         for Row { name, note, flags, .. } in &self.rows {
             let flags = if flags.is_empty() { String::new() } else { format!("; {}", flags.join(" ")) };
             facts.push((*name, format!("{note}{flags}")));

@@ -2,7 +2,8 @@
 //!
 //! `gat` reads and touches in one command, as a session's read does. Keys carry a prefix, as
 //! apps that share a server give them. A span of 30 days is the longest that is not taken
-//! for a date. Pure: bytes in, bytes out.
+//! for a date; one of a second may be over sooner, by the server's clock of whole seconds.
+//! Pure: bytes in, bytes out.
 //!
 //! Source: <https://github.com/memcached/memcached/blob/master/doc/protocol.txt>
 
@@ -26,17 +27,21 @@ pub struct Memcached {
     data: Data,
     /// What follows the key of a `set`: flags, TTL, length and the line's end.
     set_tail: Vec<u8>,
+    /// The same for a bot's session.
+    bot_tail: Vec<u8>,
     /// What precedes the key of a `gat`.
     gat_head: Vec<u8>,
 }
 
 impl Memcached {
-    /// The language of sessions that hold this data.
-    pub fn new(data: Data) -> Self {
-        let set_tail = format!(" 0 {TTL_S} {}\r\n", data.as_bytes().len()).into_bytes();
+    /// The language of sessions that hold this data; bots' live so many seconds.
+    pub fn new(data: Data, bot_ttl_s: u32) -> Self {
+        debug_assert!(bot_ttl_s < DATE_FROM_S, "a TTL is a span");
+        let tail = |ttl_s: u32| format!(" 0 {ttl_s} {}\r\n", data.as_bytes().len()).into_bytes();
+        let [set_tail, bot_tail] = [TTL_S, bot_ttl_s].map(tail);
         let gat_head = format!("gat {TTL_S} ").into_bytes();
         debug_assert!(set_tail.ends_with(b"\r\n"), "the data begins a line");
-        Self { data, set_tail, gat_head }
+        Self { data, set_tail, bot_tail, gat_head }
     }
 
     fn read_value(&self, bytes: &[u8]) -> Reading {
@@ -59,9 +64,10 @@ impl Memcached {
 impl Dialect for Memcached {
     fn write(&self, action: Action, id: &IdText, out: &mut Vec<u8>) {
         match action {
-            Action::Create | Action::Update => {
+            Action::Create | Action::Update | Action::Bot => {
                 push_command(out, b"set ", id);
-                out.extend_from_slice(&self.set_tail);
+                let tail = if action == Action::Bot { &self.bot_tail } else { &self.set_tail };
+                out.extend_from_slice(tail);
                 out.extend_from_slice(self.data.as_bytes());
             }
             // One line: the end of it is that of the command.
@@ -73,7 +79,9 @@ impl Dialect for Memcached {
 
     fn read(&self, action: Action, bytes: &[u8]) -> Reading {
         match action {
-            Action::Create | Action::Update => read_line(b"STORED", Unexpected("no STORED for set"), bytes),
+            Action::Create | Action::Update | Action::Bot => {
+                read_line(b"STORED", Unexpected("no STORED for set"), bytes)
+            }
             Action::Delete => read_line(b"DELETED", Unexpected("no DELETED for delete"), bytes),
             Action::Read => self.read_value(bytes),
         }

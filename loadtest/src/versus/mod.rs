@@ -157,9 +157,10 @@ pub fn serve_floor(args: &FloorArgs) -> io::Result<()> {
 }
 
 fn config(args: &VersusArgs) -> Config {
-    let VersusArgs { rounds, connections, sessions, size, mix, .. } = *args;
+    let VersusArgs { rounds, connections, sessions, size, mix, short_ttl, .. } = *args;
     let round_duration_s = args.round_duration.as_secs_f64();
-    Config { rounds, round_duration_s, connections, sessions, size_bytes: size, mix }
+    let (size_bytes, short_ttl_s) = (size, short_ttl);
+    Config { rounds, round_duration_s, connections, sessions, size_bytes, mix, short_ttl_s }
 }
 
 fn describe_machine(args: &VersusArgs) -> Machine {
@@ -221,11 +222,12 @@ impl Stage<'_> {
         let version = process::said_by(&program, who.version_flag());
         let version = contender::version_in(&version).unwrap_or("?").to_owned();
         let process = Process::start(who.command(&program, place, &flags)?, self.cpu, &folder, place.addr)?;
+        let bot_ttl_s = self.args.short_ttl;
         let dialect: Rc<dyn Dialect> = match who {
             Who::Raw | Who::Nginx => Rc::new(http),
-            Who::Seshun => Rc::new(self.introduce(process.remote_addr())?),
-            Who::Redis => Rc::new(resp::Resp::new(self.data.clone())),
-            Who::Memcached => Rc::new(memcached::Memcached::new(self.data.clone())),
+            Who::Seshun => Rc::new(self.introduce(process.remote_addr())?.with_bots(bot_ttl_s)),
+            Who::Redis => Rc::new(resp::Resp::new(self.data.clone(), bot_ttl_s)),
+            Who::Memcached => Rc::new(memcached::Memcached::new(self.data.clone(), bot_ttl_s)),
         };
         let plan = Plan {
             remote_addr: process.remote_addr(),

@@ -1,6 +1,7 @@
 //! Redis' language, RESP 2, as far as sessions need it: `SET … EX`, `GETEX … EX`, `DEL`.
 //!
-//! A read extends the TTL as a session's does, and writing sets it anew. Requests are arrays
+//! A read extends the TTL as a session's does, and writing sets it anew; a bot's is short.
+//! Requests are arrays
 //! of bulk strings; answers are one simple string, one integer, or one bulk string. Keys
 //! carry a prefix, as apps that share a server give them. Pure: bytes in, bytes out.
 //!
@@ -23,14 +24,16 @@ pub struct Resp {
     /// The line before a bulk string of the data's length.
     data_line: Vec<u8>,
     ttl: Vec<u8>,
+    bot_ttl: Vec<u8>,
 }
 
 impl Resp {
-    /// The language of sessions that hold this data.
-    pub fn new(data: Data) -> Self {
+    /// The language of sessions that hold this data; bots' live so many seconds.
+    pub fn new(data: Data, bot_ttl_s: u32) -> Self {
         let data_line = format!("${}", data.as_bytes().len()).into_bytes();
         debug_assert!(data_line.len() < LINE_LEN_MAX, "a number is short");
-        Self { data, data_line, ttl: TTL_S.to_string().into_bytes() }
+        let [ttl, bot_ttl] = [TTL_S, bot_ttl_s].map(|seconds| seconds.to_string().into_bytes());
+        Self { data, data_line, ttl, bot_ttl }
     }
 }
 
@@ -43,6 +46,7 @@ impl Dialect for Resp {
             Action::Create | Action::Update => {
                 push_array(out, &[b"SET", &key, self.data.as_bytes(), b"EX", &self.ttl]);
             }
+            Action::Bot => push_array(out, &[b"SET", &key, self.data.as_bytes(), b"EX", &self.bot_ttl]),
             Action::Read => push_array(out, &[b"GETEX", &key, b"EX", &self.ttl]),
             Action::Delete => push_array(out, &[b"DEL", &key]),
         }
@@ -50,7 +54,9 @@ impl Dialect for Resp {
 
     fn read(&self, action: Action, bytes: &[u8]) -> Reading {
         match action {
-            Action::Create | Action::Update => read_line(b"+OK", Unexpected("no +OK for SET"), bytes),
+            Action::Create | Action::Update | Action::Bot => {
+                read_line(b"+OK", Unexpected("no +OK for SET"), bytes)
+            }
             Action::Delete => read_line(b":1", Unexpected("no :1 for DEL"), bytes),
             Action::Read => read_data(&self.data_line, self.data.as_bytes(), b"\r\n", bytes),
         }

@@ -3,7 +3,8 @@
 //! Where Seshun takes part, the answers are its own, recorded once before the rounds, so that
 //! the loop receives and sends exactly as many bytes; otherwise they are modelled on the
 //! contract. The loop tells requests apart by two bytes and knows when one is whole by its
-//! length: it is the floor under any server, which would have to look closer.
+//! length: it is the floor under any server, which would have to look closer. A bot's session is
+//! made by the same request as any other here, without a TTL of its own.
 
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
@@ -20,6 +21,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The id that modelled answers name.
 const MODEL_ID: &[u8] = b"00000000-0000-4000-8000-000000000000";
+
+/// What there are lines for, in the order of the discriminants.
+const ACTIONS: [Action; 4] = [Action::Create, Action::Read, Action::Update, Action::Delete];
 
 /// Bytes that tell requests apart.
 pub const OPENING_LEN: usize = 2;
@@ -48,8 +52,8 @@ impl Script {
         mut answer_to: impl FnMut(Action, &[u8]) -> Result<Vec<u8>, E>,
     ) -> Result<Self, E> {
         let id = model_id();
-        let mut lines = Vec::with_capacity(Action::ALL.len());
-        for action in Action::ALL {
+        let mut lines = Vec::with_capacity(ACTIONS.len());
+        for action in ACTIONS {
             let mut request = Vec::new();
             http.write(action, &id, &mut request);
             let opening = [request[0], request[1]];
@@ -124,7 +128,7 @@ fn read_answer(stream: &mut TcpStream, http: &Http, action: Action) -> io::Resul
 /// An answer with all that the contract promises.
 fn model_answer(action: Action, http: &Http) -> Vec<u8> {
     let (status, extra, body) = match action {
-        Action::Create => {
+        Action::Create | Action::Bot => {
             ("201 Created", "Location: /session/b/id\r\nContent-Type: text/plain\r\n", MODEL_ID)
         }
         Action::Read => ("200 OK", "Content-Type: application/json\r\n", http.data().as_bytes()),

@@ -45,6 +45,7 @@ fn http_says_each_action_with_its_method() {
         (Action::Read, "GET /session/b/0f8fad5b-d9cb-469f-a165-70867728950e HTTP/1.1\r\n", false),
         (Action::Update, "POST /session/b/0f8fad5b-d9cb-469f-a165-70867728950e HTTP/1.1\r\n", true),
         (Action::Delete, "DELETE /session/b/0f8fad5b-d9cb-469f-a165-70867728950e HTTP/1.1\r\n", false),
+        (Action::Bot, "PUT /session/b HTTP/1.1\r\n", true),
     ];
     for (action, first, has_body) in table {
         let request = written(&http(), action);
@@ -55,9 +56,20 @@ fn http_says_each_action_with_its_method() {
 }
 
 #[test]
+fn only_a_bots_session_has_a_ttl_of_its_own() {
+    let with_bots = http().with_bots(3);
+    for action in Action::ALL {
+        let own = written(&with_bots, action).contains("\r\nX-Session-TTL: 3\r\n");
+        assert_eq!(own, action == Action::Bot, "{action:?}");
+    }
+    assert!(!written(&http(), Action::Bot).contains("X-Session-TTL"), "unless nobody says so");
+}
+
+#[test]
 fn http_answers_pass_however_they_are_split() {
     let made = answer("201 Created", "", "0f8fad5b-d9cb-469f-a165-70867728950e");
     assert_eq!(passes(&http(), Action::Create, &made).id, Some(id()));
+    assert_eq!(passes(&http(), Action::Bot, &made).id, Some(id()));
     assert_eq!(passes(&http(), Action::Read, &answer("200 OK", "ETag: \"1\"\r\n", "payload")).id, None);
     passes(&http(), Action::Update, &answer("200 OK", "", ""));
     passes(&http(), Action::Delete, &answer("200 OK", "", ""));

@@ -55,6 +55,7 @@ fn compared_under(mix: &str, rows: Vec<Row>) -> Comparison {
         sessions: 100,
         size_bytes: 1024,
         mix: mix.parse().unwrap(),
+        short_ttl_s: 2,
     };
     Comparison::new("loadtest versus".to_owned(), machine, config, rows)
 }
@@ -136,6 +137,8 @@ fn the_text_names_the_command_the_machine_and_who_is_missing() {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     assert_eq!(compared.exit_code(), 0, "what is not installed is no failure");
+    let with_bots = compared_under("read=9,bot=1", Vec::new());
+    assert!(self::text(&with_bots).contains(",delete=0,bot=1 with a TTL of 2 s; medians"));
 }
 
 #[test]

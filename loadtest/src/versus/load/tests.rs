@@ -132,11 +132,11 @@ fn turns(remote_addr: SocketAddr, dialect: Rc<dyn Dialect>, mix: &str) -> [Resul
     [(); 2].map(|()| fleet.turn(&mut event_loop, &turn, &mut used))
 }
 
-const MIX: &str = "read=50,update=10,create=20,delete=20";
+const MIX: &str = "read=50,update=10,create=20,delete=20,bot=10";
 
 #[test]
 fn sessions_last_over_all_turns_on_redis() {
-    let resp = Rc::new(Resp::new(Data::new(1, 100)));
+    let resp = Rc::new(Resp::new(Data::new(1, 100), 2));
     for measured in turns(start(parse_resp, answer_resp), resp, MIX) {
         let Measured { elapsed, latencies, server, load } = measured.unwrap();
         assert!(latencies.count() > 3 && !elapsed.is_zero(), "{} answers", latencies.count());
@@ -146,7 +146,7 @@ fn sessions_last_over_all_turns_on_redis() {
 
 #[test]
 fn sessions_last_over_all_turns_on_memcached() {
-    let memcached = Rc::new(Memcached::new(Data::new(1, 10_000)));
+    let memcached = Rc::new(Memcached::new(Data::new(1, 10_000), 2));
     for measured in turns(start(parse_memcached, answer_memcached), memcached, MIX) {
         assert!(measured.unwrap().latencies.count() > 3);
     }
@@ -158,7 +158,7 @@ fn a_wrong_answer_ends_the_turn() {
         b"SET" => b"+OK\r\n".to_vec(),
         _ => b"$-1\r\n".to_vec(),
     };
-    let [first, _] = turns(start(parse_resp, forgetful), Rc::new(Resp::new(Data::new(1, 10))), "read=1");
+    let [first, _] = turns(start(parse_resp, forgetful), Rc::new(Resp::new(Data::new(1, 10), 2)), "read=1");
     let said = first.unwrap_err().to_string();
     assert!(said.contains("Read") && said.contains("no session"), "{said}");
 }
@@ -166,7 +166,7 @@ fn a_wrong_answer_ends_the_turn() {
 #[test]
 fn a_second_answer_behind_the_first_ends_the_turn() {
     let chatty: Answer = |_, _| b"+OK\r\n+OK\r\n".to_vec();
-    let [first, _] = turns(start(parse_resp, chatty), Rc::new(Resp::new(Data::new(1, 10))), MIX);
+    let [first, _] = turns(start(parse_resp, chatty), Rc::new(Resp::new(Data::new(1, 10), 2)), MIX);
     assert!(matches!(first, Err(LoadError::Wrong { action: Action::Create, .. })), "{first:?}");
 }
 
@@ -179,7 +179,7 @@ fn a_server_that_hangs_up_or_is_not_there_is_told() {
             drop(stream);
         }
     });
-    let resp: Rc<dyn Dialect> = Rc::new(Resp::new(Data::new(1, 10)));
+    let resp: Rc<dyn Dialect> = Rc::new(Resp::new(Data::new(1, 10), 2));
     let [lost, _] = turns(addr, Rc::clone(&resp), MIX);
     assert!(matches!(lost, Err(LoadError::Lost | LoadError::Connect(_))), "{lost:?}");
     hanging_up.join().unwrap();

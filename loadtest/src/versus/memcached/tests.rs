@@ -6,7 +6,7 @@ use crate::versus::dialect::tests::{passes, plain_data, written};
 const KEY: &str = "session:0f8fad5b-d9cb-469f-a165-70867728950e";
 
 fn memcached() -> Memcached {
-    Memcached::new(plain_data())
+    Memcached::new(plain_data(), 3)
 }
 
 #[test]
@@ -14,6 +14,7 @@ fn each_action_is_one_command() {
     let set = format!("set {KEY} 0 2592000 7\r\npayload\r\n");
     let table = [
         (Action::Create, set.clone()),
+        (Action::Bot, set.replace("2592000", "3")),
         (Action::Update, set),
         (Action::Read, format!("gat 2592000 {KEY}\r\n")),
         (Action::Delete, format!("delete {KEY}\r\n")),
@@ -27,6 +28,7 @@ fn each_action_is_one_command() {
 fn right_answers_pass_however_they_are_split() {
     passes(&memcached(), Action::Create, b"STORED\r\n");
     passes(&memcached(), Action::Update, b"STORED\r\n");
+    passes(&memcached(), Action::Bot, b"STORED\r\n");
     passes(&memcached(), Action::Delete, b"DELETED\r\n");
     passes(&memcached(), Action::Read, format!("VALUE {KEY} 0 7\r\npayload\r\nEND\r\n").as_bytes());
 }
@@ -52,6 +54,6 @@ fn other_answers_are_told() {
 
 #[test]
 fn data_of_no_bytes_is_data() {
-    let empty = Memcached::new(Data::new(1, 0));
+    let empty = Memcached::new(Data::new(1, 0), 3);
     passes(&empty, Action::Read, format!("VALUE {KEY} 0 0\r\n\r\nEND\r\n").as_bytes());
 }

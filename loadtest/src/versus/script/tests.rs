@@ -13,7 +13,8 @@ fn http() -> Http {
 #[test]
 fn modelled_answers_are_what_the_dialect_expects() {
     let script = Script::modelled(&http());
-    for (index, action) in Action::ALL.into_iter().enumerate() {
+    for (index, action) in ACTIONS.into_iter().enumerate() {
+        assert_eq!(index, action as usize, "{action:?}");
         let Line { opening, request_len, answer } = script.line(index);
         let reply = http().read(action, answer).unwrap().unwrap();
         assert_eq!(reply.len, answer.len(), "{action:?}");
@@ -22,6 +23,10 @@ fn modelled_answers_are_what_the_dialect_expects() {
         assert_eq!((request.len(), script.index_of(*opening)), (*request_len, Some(index)), "{action:?}");
     }
     assert_eq!(script.index_of(*b"HE"), None);
+    let mut bot = Vec::new();
+    http().write(Action::Bot, &model_id(), &mut bot);
+    let create = script.line(Action::Create as usize);
+    assert_eq!((&bot[..OPENING_LEN], bot.len()), (&create.opening[..], create.request_len));
 }
 
 #[test]

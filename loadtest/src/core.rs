@@ -58,6 +58,13 @@ pub struct Mark {
     pub waited: Duration,
 }
 
+impl Mark {
+    /// What the calling thread has used up by now.
+    pub fn now(clock: Clock) -> Self {
+        Self { at: clock.now(), cpu: cpu_time(), waited: waited() }
+    }
+}
+
 /// What a core's connections share.
 pub struct Core {
     /// Which core this is. `index < plan.cores`
@@ -155,7 +162,7 @@ impl Core {
         if self.started.get().is_some() {
             return;
         }
-        let mark = self.mark();
+        let mark = Mark::now(self.clock);
         self.started.set(Some(mark));
         self.tally.borrow_mut().first = Some(mark.at);
         if self.plan.rate.is_some() {
@@ -171,7 +178,7 @@ impl Core {
         self.loading.set(self.loading.get() - 1);
         // What is done after the end is no part of the load.
         if self.ended.get().is_none() && (self.loading.get() == 0 || !self.goes_on(self.clock.now())) {
-            self.ended.set(Some(self.mark()));
+            self.ended.set(Some(Mark::now(self.clock)));
         }
     }
 
@@ -205,10 +212,6 @@ impl Core {
             }
         }
         self.pacing.set(false);
-    }
-
-    fn mark(&self) -> Mark {
-        Mark { at: self.clock.now(), cpu: cpu_time(), waited: waited() }
     }
 }
 

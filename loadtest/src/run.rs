@@ -17,7 +17,7 @@ use crate::args::{Args, Url};
 use crate::clock::{Clock, Moment};
 use crate::control::{Bucket, Control, RunError};
 use crate::core::{Plan, Progress};
-use crate::effort::{Effort, Generator};
+use crate::effort::{Advice, Effort, Generator};
 use crate::generate::{Assignment, Outcome, Told, generate};
 use crate::hdr::LogFile;
 use crate::host::Host;
@@ -114,7 +114,7 @@ fn load(
     let Gathered { tally, driver, efforts, rows, log_error } = gathered;
     let server = probe.and_then(|probe| probe.conclude(asked));
     let lag = args.rate().map(|_| &tally.lag);
-    let generator = Generator::new(&efforts, tally.answer_count(), lag);
+    let generator = Generator::new(&efforts, tally.answer_count(), lag, Advice::RUN);
     Ok(Found { seed, clock, host: Host::read(), driver, tally, generator, server, series: rows, log_error })
 }
 

@@ -6,7 +6,7 @@ use super::*;
 use clap::Parser;
 
 use crate::clock::{Clock, Moment, Span};
-use crate::effort::Effort;
+use crate::effort::{Advice, Effort};
 use crate::host::Host;
 use crate::verdict::{Verdict, Wrong};
 
@@ -19,7 +19,7 @@ pub fn found(tally: Tally) -> Found {
         host: Host { cpu: "A CPU".to_owned(), cpus: 2, kernel: "6.1".to_owned(), debug_build: false },
         driver: "epoll",
         tally,
-        generator: Generator::new(&[], 0, None),
+        generator: Generator::new(&[], 0, None, Advice::RUN),
         server: None,
         series: Vec::new(),
         log_error: None,
@@ -159,8 +159,10 @@ fn a_run_without_an_answer_has_rates_of_nothing() {
 #[test]
 fn a_run_that_measured_the_generator_is_not_valid_unless_that_is_allowed() {
     let busy = Effort { elapsed: 2 * SECOND, cpu: 2 * SECOND, waited: SECOND };
-    let limited =
-        Found { generator: Generator::new(&[busy], 1, None), ..found(tally_with(&[Verdict::Right])) };
+    let limited = Found {
+        generator: Generator::new(&[busy], 1, None, Advice::RUN),
+        ..found(tally_with(&[Verdict::Right]))
+    };
     let report = report_with("", &limited);
     assert_eq!((report.conclusion, report.conclusion.exit_code()), (Conclusion::GeneratorLimited, 2));
     let text = text_of(&report);

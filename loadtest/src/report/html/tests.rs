@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Moment, Span};
-use crate::effort::{Effort, Generator};
+use crate::effort::{Advice, Effort, Generator};
 use crate::page::tests::{assert_self_contained, assert_well_formed};
 use crate::report::tests::{found, report_with, span, tally_with};
 use crate::report::{Found, Report};
@@ -68,8 +68,10 @@ fn server(rows: u32) -> ServerSide {
 #[test]
 fn the_verdict_is_the_first_thing_said() {
     let busy = Effort { elapsed: Duration::from_secs(2), cpu: Duration::from_secs(2), ..Effort::default() };
-    let limited =
-        || Found { generator: Generator::new(&[busy], 1, None), ..found(tally_with(&[Verdict::Right])) };
+    let limited = || Found {
+        generator: Generator::new(&[busy], 1, None, Advice::RUN),
+        ..found(tally_with(&[Verdict::Right]))
+    };
     let mut incomplete = tally_with(&[Verdict::Right]);
     incomplete.error("connections_given_up");
     let wrong = Verdict::Wrong(Wrong::Id);

@@ -132,8 +132,9 @@ pub enum Command {
     /// Compares Seshun with other servers and with a raw loop, in one run on this machine
     ///
     /// Every contender that is found is started on loopback, gets the same sessions and takes its
-    /// turn in every round; the ratios are to the raw loop's server CPU time in the same round.
-    /// Exits with 0 if all of them answered right, 1 if not, 2 if it could not run.
+    /// turn in every round; the ratios are to the raw loop's server CPU time in the same round. At a
+    /// --rate, latencies count from when requests were meant to leave. Exits with 0 if all of them
+    /// answered right, 1 if not, 2 if it could not run or the load was the bottleneck itself.
     Versus(VersusArgs),
     /// Puts reports of earlier runs side by side
     ///

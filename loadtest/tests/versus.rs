@@ -58,6 +58,43 @@ fn the_page_has_a_point_for_every_round() {
 }
 
 #[test]
+fn at_a_rate_the_tails_are_told_in_text_json_and_page() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("versus.html");
+    let flags = ["--only", "raw", "--rate", "2k/s", "--mix", "read=8,update=1,bot=1", "--json", "-"];
+    let output = versus(&[&flags[..], &["--html", &path.to_string_lossy()]].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for part in ["bot=1 with a TTL of 2 s; open loop at 2000/s;", "from when a request was meant to leave"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!((&json["config"]["load"], &json["config"]["rate"]["to"]), (&"open".into(), &2000.0.into()));
+    for round in json["rows"][0]["rounds"].as_array().expect("there are rounds") {
+        let (answers, dropped) = (round["answers"].as_u64(), round["open"]["dropped"].as_u64());
+        assert_eq!(answers.zip(dropped).map(|(answers, dropped)| answers + dropped), Some(100), "{round}");
+        let p99 = |latency: &str| round["open"][latency]["p99"].as_f64();
+        for latency in ["latency_us", "service_us", "read_us"] {
+            assert!(p99(latency) > Some(0.0), "{latency} in {round}");
+        }
+        assert!(round["open"]["generator"]["lag_us"]["p99"].is_number(), "{round}");
+        assert_eq!(round["p99_us"], round["open"]["latency_us"]["p99"], "{round}");
+    }
+    assert!(json["rows"][0]["open"]["latency_us"]["max"]["median"].is_number(), "{json}");
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    assert!(page.contains("<h1>Servers side by side, open loop at 2000/s</h1>"), "the title says so");
+}
+
+#[test]
+fn without_a_rate_nothing_is_told_of_an_open_loop() {
+    let output = versus(&["--only", "raw", "--json", "-"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!((&json["config"]["load"], &json["config"]["rate"]), (&"closed".into(), &json["none"]));
+    assert!(json["rows"][0]["rounds"][0].get("open").is_none() && json["rows"][0].get("open").is_none());
+    assert!(text(&output.stderr).contains("latencies are of a closed loop"));
+}
+
+#[test]
 fn a_contender_that_does_not_start_is_named_and_the_others_go_on() {
     let output = versus(&["--only", "raw,redis", "--program", "redis=/bin/false"]);
     let printed = text(&output.stdout);
@@ -81,11 +118,14 @@ fn what_cannot_be_asked_for_is_refused_with_the_names_that_can() {
     assert!(text(&output.stderr).contains("memcached"), "{}", text(&output.stderr));
 }
 
-/// Every contender that is installed, for one short round each.
+/// Every contender that is installed, for two short rounds each, in both loops and with sessions that expire.
 #[test]
 fn whoever_is_installed_answers_right() {
-    let output = versus(&["--only", "nginx,redis,memcached,raw"]);
-    let printed = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{printed}{}", text(&output.stderr));
-    assert!(!printed.contains("FAILED"), "{printed}");
+    let mix = ["--mix", "read=70,update=10,create=5,delete=5,bot=10", "--short-ttl", "1"];
+    for rate in [&[][..], &["--rate", "2k/s"]] {
+        let output = versus(&[&["--only", "nginx,redis,memcached,raw"], &mix[..], rate].concat());
+        let printed = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{printed}{}", text(&output.stderr));
+        assert!(!printed.contains("FAILED"), "{printed}");
+    }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 
 use crate::args::{JsonTarget, parse_duration, parse_size};
+use crate::pace::Rate;
 use crate::versus::contender::{Who, WhoError};
 use crate::versus::dialect::TTL_S;
 use crate::workload::Mix;
@@ -25,6 +26,13 @@ pub struct VersusArgs {
     /// How long a turn is measured, like 3s or 500ms; a tenth of it more goes before, unmeasured
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
     pub round_duration: Duration,
+    /// Requests a second, like 5000 or 20k/s, that each gets over all its connections, whatever it answers
+    /// (open loop); else as fast as it answers
+    #[arg(long, value_name = "N/s", value_parser = Rate::parse_fixed)]
+    pub rate: Option<Rate>,
+    /// Exits with 0 although the load was the bottleneck of some rounds in an open loop
+    #[arg(long)]
+    pub allow_limited: bool,
     /// Keep-alive connections, each with one request at a time
     #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = value_parser!(u32).range(1..=16_384))]
     pub connections: u32,
@@ -183,8 +191,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_written_as_for_one_server_and_makes_an_open_loop() {
+        assert_eq!(parse(&[]).unwrap().rate, None);
+        for text in ["30000", "30k", "30000/s", "30k/s"] {
+            assert_eq!(parse(&["--rate", text]).unwrap().rate, Some(Rate { from: 30e3, to: 30e3 }), "{text}");
+        }
+        assert!(parse(&["--rate", "1k..2k"]).is_err(), "rounds are to be alike");
+    }
+
+    #[test]
     fn counts_and_cpus_have_limits() {
-        for flags in [["--rounds", "0"], ["--connections", "0"], ["--server-cpu", "1024"], ["--mix", "x"]] {
+        for flags in [["--rounds", "0"], ["--short-ttl", "0"], ["--short-ttl", "2592001"]] {
+            assert!(parse(&flags).is_err(), "{flags:?}");
+        }
+        for flags in [["--connections", "0"], ["--server-cpu", "1024"], ["--mix", "x"]] {
             assert!(parse(&flags).is_err(), "{flags:?}");
         }
     }

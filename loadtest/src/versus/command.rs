@@ -1,7 +1,7 @@
 //! The comparison as a command: flags in, a table and an exit code out.
 //!
-//! 0 if all contenders answered right, 1 if one failed, 2 if nothing could be measured. The
-//! line of progress is for terminals; the table and the JSON are whole or not written at all.
+//! 0 if all contenders answered right, 1 if one failed, 2 if nothing could be measured or the load
+//! was the bottleneck itself. The line of progress is for terminals; the table and the JSON are whole or not written at all.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub fn run(args: &VersusArgs, stopped: &Arc<AtomicBool>) -> Result<u8, String> {
     if let Some(path) = &args.html {
         outlet::write(path, |out| found.write_html(out)).map_err(|error| error.to_string())?;
     }
-    Ok(found.exit_code())
+    Ok(found.exit_code(args.allow_limited))
 }
 
 /// The command as it would be typed again, the program by its name alone.

@@ -40,6 +40,9 @@ pub enum LoadError {
     /// Something did not come within its time.
     #[error("it stopped answering")]
     Stalled,
+    /// Requests of an open loop could not be timed, which is no fault of the contender's.
+    #[error("the load's timer failed")]
+    Timer,
     /// Its CPU time could not be read.
     #[error("its CPU time cannot be read: {0}")]
     Usage(io::Error),

@@ -9,8 +9,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::pace::Rate;
 use crate::spectrum::Spectrum;
 use crate::versus::load::Measured;
+use crate::versus::open::{self, Open, OpenRow};
 use crate::workload::Mix;
 
 /// The version of the JSON object.
@@ -47,7 +49,7 @@ impl Spread {
 }
 
 /// One contender's turn in one round.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Round {
     /// Which round, from 0.
     pub number: u32,
@@ -59,7 +61,8 @@ pub struct Round {
     pub ratio: Option<f64>,
     /// Answers a second.
     pub per_s: f64,
-    /// Latencies that so many percent of the answers kept to, in microseconds.
+    /// Latencies that so many percent of the answers kept to, in microseconds: from when requests
+    /// left, in an open loop from when they were meant to.
     pub p50_us: f64,
     /// 99 %.
     pub p99_us: f64,
@@ -69,18 +72,22 @@ pub struct Round {
     pub server_busy: f64,
     /// The share of the time that the load was on its CPU.
     pub load_busy: f64,
+    /// What there is to tell of an open loop; absent in a closed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<Open>,
 }
 
 impl Round {
     /// The figures of a turn; none if nothing was answered.
     pub fn new(number: u32, measured: &Measured) -> Option<Self> {
-        let answers = measured.latencies.count();
+        let answers = measured.tally.answer_count();
         let elapsed_s = measured.elapsed.as_secs_f64();
         debug_assert!(elapsed_s > 0.0 || answers == 0, "answers take time");
         if answers == 0 || elapsed_s <= 0.0 {
             return None;
         }
-        let at = |quantile| measured.latencies.at_quantile_us(quantile);
+        let latencies = measured.latencies();
+        let at = |quantile| latencies.at_quantile_us(quantile);
         Some(Self {
             number,
             answers,
@@ -92,6 +99,7 @@ impl Round {
             p99_9_us: at(0.999),
             server_busy: measured.server.as_secs_f64() / elapsed_s,
             load_busy: measured.load.as_secs_f64() / elapsed_s,
+            open: measured.effort.map(|effort| Open::new(&latencies, &measured.tally, effort)),
         })
     }
 }
@@ -117,6 +125,9 @@ pub struct Row {
     pub ratio: Option<Spread>,
     /// Answers a second, over the rounds.
     pub per_s: Option<Spread>,
+    /// The tails of an open loop, over the rounds; absent in a closed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<OpenRow>,
     /// The longest latency of all rounds, in microseconds; 0 without an answer.
     pub max_us: f64,
     /// The curve of all rounds' latencies: a list of `[percentile, microseconds]`.
@@ -168,6 +179,10 @@ pub struct Config {
     pub sessions: u32,
     /// Bytes of a session's data.
     pub size_bytes: usize,
+    /// `closed`: requests leave when answers come. `open`: requests leave at a rate.
+    pub load: &'static str,
+    /// The open loop's rate.
+    pub rate: Option<Rate>,
     /// Parts of each operation.
     pub mix: Mix,
     /// Seconds that bots' sessions live.
@@ -212,6 +227,7 @@ impl Comparison {
             row.cpu_us = Spread::of(row.rounds.iter().map(|round| round.cpu_us));
             row.ratio = Spread::of(row.rounds.iter().filter_map(|round| round.ratio));
             row.per_s = Spread::of(row.rounds.iter().map(|round| round.per_s));
+            row.open = OpenRow::of(&row.rounds);
         }
         let whole = rows.iter().filter(|row| row.failed.is_none()).map(|row| row.rounds.len()).min();
         let rounds = whole.unwrap_or(0) as u32;
@@ -220,12 +236,13 @@ impl Comparison {
         Self { format: FORMAT, command, machine, config, disturbed, rounds, rows, skipped: Vec::new() }
     }
 
-    /// What the process says about it: 0 all answered right, 1 one failed, 2 nothing was measured.
-    pub fn exit_code(&self) -> u8 {
+    /// What the process says about it: 0 all answered right, 1 one failed, 2 nothing was measured, or
+    /// the load was the bottleneck where that is not allowed.
+    pub fn exit_code(&self, allow_limited: bool) -> u8 {
         let failed = self.rows.iter().any(|row| row.failed.is_some());
         if failed || self.skipped.iter().any(|skipped| skipped.failed) {
             1
-        } else if self.rounds == 0 {
+        } else if self.rounds == 0 || (self.is_limited() && !allow_limited) {
             2
         } else {
             0
@@ -258,7 +275,10 @@ impl Comparison {
         for row in &self.rows {
             row.write_text(out)?;
         }
-        writeln!(out, "\nlatencies are of a closed loop: a stall is met by few requests")?;
+        if self.config.rate.is_none() {
+            writeln!(out, "\nlatencies are of a closed loop: a stall is met by few requests")?;
+        }
+        self.write_tails(out)?;
         for Row { name, .. } in self.rows.iter().filter(|row| self.is_unlike_floor(row)) {
             writeln!(out, "{name} gets reads only, so it has no ratio to the raw loop under this mix")?;
         }
@@ -290,23 +310,28 @@ impl Comparison {
     }
 
     fn write_heading(&self, out: &mut impl Write) -> io::Result<()> {
-        let Config { round_duration_s, connections, size_bytes, mix, short_ttl_s, .. } = self.config;
+        let Config { round_duration_s, connections, size_bytes, mix, short_ttl_s, rate, .. } = self.config;
         let Mix { read, update, create, delete, bot } = mix;
         let bots = if bot > 0 { format!(",bot={bot} with a TTL of {short_ttl_s} s") } else { String::new() };
+        let load = rate.map(|rate| format!("; open loop at {rate}")).unwrap_or_default();
         writeln!(out, "$ {}", self.command)?;
         writeln!(out, "{}", self.machine.line())?;
         writeln!(
             out,
             "{} rounds of {round_duration_s} s, {connections} connections, {size_bytes} bytes, \
-             read={read},update={update},create={create},delete={delete}{bots}; medians over the rounds\n",
+             read={read},update={update},create={create},delete={delete}{bots}{load}; medians over the rounds\n",
             self.rounds,
         )
     }
 }
 
 impl Row {
-    /// Whether, in the middle of its rounds, neither the server nor the load had its CPU to itself.
+    /// Whether, in the middle of its rounds, neither the server nor the load had its CPU to itself. At a
+    /// rate both are idle now and then: there, whether the load waited for its CPU.
     fn is_disturbed(&self) -> bool {
+        if self.open.is_some() {
+            return open::is_disturbed(&self.rounds);
+        }
         let busier = self.rounds.iter().map(|round| round.server_busy.max(round.load_busy));
         Spread::of(busier).is_some_and(|spread| spread.median < BUSY_MIN)
     }

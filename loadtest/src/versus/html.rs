@@ -2,11 +2,12 @@
 //!
 //! A median hides whether its rounds agree, so every round is a dot, and the rounds in their
 //! order tell a drift from a scatter. Ratios come first: they are what a shared machine
-//! disturbs least. Pure; charts are those of all pages.
+//! disturbs least; in an open loop, tails follow. Pure; charts are those of all pages.
 
 use std::io::{self, Write};
 
 use super::figures::{Comparison, Config, FLOOR, Round, Row, Skipped, Spread};
+use super::open::{OpenRow, Tails};
 use crate::human;
 use crate::page::chart::{Chart, Curve, Size, Tone};
 use crate::page::dots::{self, Dots};
@@ -26,7 +27,7 @@ struct Shown {
 }
 
 /// The charts of rounds, the most telling one first.
-const SHOWN: [Shown; 4] = [
+const SHOWN: [Shown; 7] = [
     Shown {
         title: "Server CPU time a request, as a ratio to the raw loop in the same round",
         label: "times the raw loop",
@@ -55,6 +56,27 @@ const SHOWN: [Shown; 4] = [
         text: human::three_digits,
         level: None,
     },
+    Shown {
+        title: "What 99.9 % of the answers of a round kept to",
+        label: "µs",
+        value: |round| round.open.as_ref().map(|open| open.latency_us.p99_9),
+        text: human::three_digits,
+        level: None,
+    },
+    Shown {
+        title: "The longest latency of a round",
+        label: "µs",
+        value: |round| round.open.as_ref().map(|open| open.latency_us.max),
+        text: human::three_digits,
+        level: None,
+    },
+    Shown {
+        title: "What 99 % of the reads of a round kept to",
+        label: "µs",
+        value: |round| round.open.as_ref().and_then(|open| open.read_us).map(|read| read.p99),
+        text: human::three_digits,
+        level: None,
+    },
 ];
 
 impl Comparison {
@@ -64,9 +86,13 @@ impl Comparison {
     }
 
     fn page(&self) -> String {
-        page::page("Servers side by side", &self.machine.line(), |body| {
+        let open = self.config.rate.map(|rate| format!(", open loop at {rate}")).unwrap_or_default();
+        page::page(&format!("Servers side by side{open}"), &self.machine.line(), |body| {
             self.draw_news(body);
             page::section(body, "Figures", |section| self.draw_table(section));
+            if self.open_rows().next().is_some() {
+                page::section(body, "Tails", |section| self.draw_tails(section));
+            }
             page::section(body, "Every round", |section| self.draw_rounds(section));
             page::section(body, "Latency spectra", |section| self.draw_spectra(section));
             page::section(body, "What was run", |section| page::facts(section, &self.facts()));
@@ -94,6 +120,8 @@ impl Comparison {
             let text = "Other programs used these CPUs: trust no single time, and ratios by their spread.";
             cautions.push(text.to_owned());
         }
+        let limited = self.open_rows().filter_map(|(row, open)| Some((row.name, open.limited.as_ref()?)));
+        cautions.extend(limited.map(|(name, reason)| format!("{name}: no valid measurement {reason}.")));
         if self.machine.debug_build {
             cautions.push("This is a debug build: the figures mean nothing.".to_owned());
         }
@@ -122,6 +150,26 @@ impl Comparison {
             markup.leaf("p", &[("class", &"note")], note);
         }
         let note = "Medians over the rounds. CPU time is the server’s, a request; busy is the share of the time on its CPU.";
+        markup.leaf("p", &[("class", &"note")], note);
+    }
+
+    fn draw_tails(&self, markup: &mut Markup) {
+        let heads =
+            ["", "p50 µs (min to max)", "p99", "p99.9", "max", "dropped", "left late, p99 µs", "valid"];
+        let cells = |(row, open): (&Row, &OpenRow)| {
+            let late = open.lag_p99_us.map_or_else(|| "–".to_owned(), |lag| spread_text(&lag));
+            let valid = if open.limited.is_some() { "no" } else { "yes" };
+            let rest = [human::grouped(open.dropped), late, valid.to_owned()];
+            tail_cells(row, &open.latency_us).chain(rest).collect::<Vec<String>>()
+        };
+        page::table(markup, &heads, &self.open_rows().map(cells).collect::<Vec<_>>());
+        let note = "Medians over the rounds, in brackets the least and the most. Latencies count from when a request was meant to leave; dropped requests, for which no connection came free in time, are among them with the time that they had waited.";
+        markup.leaf("p", &[("class", &"note")], note);
+        let reads = self.open_rows().filter_map(|(row, open)| Some((row, open.read_us?)));
+        let rows: Vec<Vec<String>> =
+            reads.map(|(row, read_us)| tail_cells(row, &read_us).collect()).collect();
+        page::table(markup, &["reads alone", "p50 µs (min to max)", "p99", "p99.9", "max"], &rows);
+        let note = "A change may wait for a disk by promise, a read does not.";
         markup.leaf("p", &[("class", &"note")], note);
     }
 
@@ -188,18 +236,22 @@ impl Comparison {
             Some(y) => tail::chart("The answers of all rounds", Size::Wide, &tails, &y).draw(markup),
             None => markup.leaf("p", &[], "There was no answer, so there is nothing to draw."),
         }
-        let note = "Closed loops, so a stall is met by few requests, and a server that answers faster is also asked more.";
+        let note = match self.config.rate {
+            Some(rate) => format!("An open loop at {rate}: latency counts from when a request was meant to leave, so a stall is met by all that were due meanwhile."),
+            None => "Closed loops, so a stall is met by few requests, and a server that answers faster is also asked more.".to_owned(),
+        };
         markup.leaf("p", &[("class", &"note")], note);
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {
-        let Config { rounds, round_duration_s, connections, sessions, size_bytes, mix, short_ttl_s } =
-            self.config;
+        let Config { rounds, round_duration_s, connections, sessions, size_bytes, .. } = self.config;
+        let Config { mix, short_ttl_s, rate, .. } = self.config;
+        let load = rate.map(|rate| format!("open loop at {rate}, ")).unwrap_or_default();
         let mut facts = vec![
             ("command", self.command.clone()),
             ("machine", self.machine.line()),
             ("rounds", format!("{} of {rounds}, each of {round_duration_s} s", self.rounds)),
-            ("load", format!("{connections} connections, one request at a time on each")),
+            ("load", format!("{load}{connections} connections, one request at a time on each")),
             ("sessions", format!("{sessions} a connection, of {size_bytes} bytes")),
             ("operations drawn", mix.to_string()),
         ];
@@ -218,6 +270,15 @@ impl Comparison {
 const fn tone_of(at: usize) -> Tone {
     // The raw loop stands first, and apart.
     [Tone(6), Tone(2), Tone(1), Tone(4), Tone(3)][at % 5]
+}
+
+fn tail_cells<'r>(row: &'r Row, tails: &Tails) -> impl Iterator<Item = String> + use<'r> {
+    std::iter::once(row.name.to_owned()).chain(tails.spreads().map(|spread| spread_text(&spread)))
+}
+
+fn spread_text(spread: &Spread) -> String {
+    let [middle, least, largest] = [spread.median, spread.min, spread.max].map(human::three_digits);
+    format!("{middle} ({least} to {largest})")
 }
 
 fn cells(row: &Row) -> Vec<String> {
@@ -247,7 +308,7 @@ mod tests {
     use super::*;
 
     use crate::page::tests::{assert_self_contained, assert_well_formed};
-    use crate::versus::figures::tests::{comparison, row};
+    use crate::versus::figures::tests::{comparison, open_row, row};
 
     fn page(compared: &Comparison) -> String {
         let page = compared.page();
@@ -268,7 +329,32 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part}");
         }
+        assert!(!page.contains("Tails") && !page.contains("open loop"));
         assert_eq!(page.matches("class=\"dots").count(), 9, "two rows in each of four charts, and one curve");
+    }
+
+    #[test]
+    fn an_open_loop_has_its_tails_and_says_who_was_not_measured() {
+        let mut compared = comparison(vec![open_row("raw", &[300, 100, 200]), open_row("redis", &[500])]);
+        let tails = page(&compared);
+        for part in [
+            "<h1>Servers side by side, open loop at 1000/s</h1>",
+            "<h2>Tails</h2>",
+            "200 (100 to 300)",
+            "reads alone",
+            "What 99.9 % of the answers of a round kept to",
+            "The longest latency of a round",
+            "What 99 % of the reads of a round kept to",
+            "open loop at 1000/s, 64 connections",
+        ] {
+            assert!(tails.contains(part), "{part}");
+        }
+        assert!(!tails.contains("no valid measurement") && !tails.contains("Closed loops"));
+        compared.rows[1].open.as_mut().unwrap().limited = Some("because it was late".to_owned());
+        let limited = page(&compared);
+        assert!(
+            limited.contains("redis: no valid measurement because it was late.") && limited.contains(">no<")
+        );
     }
 
     #[test]

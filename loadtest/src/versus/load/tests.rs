@@ -112,8 +112,18 @@ fn answer_memcached(store: &mut Store, words: &[Vec<u8>]) -> Vec<u8> {
     }
 }
 
-/// Two turns on this server, of which both results are given.
+/// Two turns in a closed loop on this server, of which both results are given.
 fn turns(remote_addr: SocketAddr, dialect: Rc<dyn Dialect>, mix: &str) -> [Result<Measured, LoadError>; 2] {
+    turns_at(None, remote_addr, dialect, mix)
+}
+
+/// The same, in an open loop where there is a rate.
+fn turns_at(
+    rate: Option<Rate>,
+    remote_addr: SocketAddr,
+    dialect: Rc<dyn Dialect>,
+    mix: &str,
+) -> [Result<Measured, LoadError>; 2] {
     let (mix, fixed) = (mix.parse().unwrap(), None);
     let plan = Plan { remote_addr, dialect, mix, connections: 3, sessions: 4, fixed, seed: 5 };
     let mut fleet = Fleet::new(&plan);
@@ -122,6 +132,7 @@ fn turns(remote_addr: SocketAddr, dialect: Rc<dyn Dialect>, mix: &str) -> [Resul
         clock: Clock::started(),
         warm_up: Duration::from_millis(5),
         measured: Duration::from_millis(50),
+        rate,
         stopped: Arc::default(),
     };
     let mut server = Duration::ZERO;
@@ -138,9 +149,11 @@ const MIX: &str = "read=50,update=10,create=20,delete=20,bot=10";
 fn sessions_last_over_all_turns_on_redis() {
     let resp = Rc::new(Resp::new(Data::new(1, 100), 2));
     for measured in turns(start(parse_resp, answer_resp), resp, MIX) {
-        let Measured { elapsed, latencies, server, load } = measured.unwrap();
-        assert!(latencies.count() > 3 && !elapsed.is_zero(), "{} answers", latencies.count());
-        assert_eq!((server, load), (Duration::from_millis(7), Duration::from_millis(14)));
+        let measured = measured.unwrap();
+        let Measured { elapsed, server, load, effort, .. } = &measured;
+        let answers = measured.latencies().count();
+        assert!(answers > 3 && !elapsed.is_zero() && effort.is_none(), "{answers} answers");
+        assert_eq!((*server, *load), (Duration::from_millis(7), Duration::from_millis(14)));
     }
 }
 
@@ -148,8 +161,51 @@ fn sessions_last_over_all_turns_on_redis() {
 fn sessions_last_over_all_turns_on_memcached() {
     let memcached = Rc::new(Memcached::new(Data::new(1, 10_000), 2));
     for measured in turns(start(parse_memcached, answer_memcached), memcached, MIX) {
-        assert!(measured.unwrap().latencies.count() > 3);
+        assert!(measured.unwrap().latencies().count() > 3);
     }
+}
+
+const RATE: Rate = Rate { from: 4000.0, to: 4000.0 };
+
+#[test]
+fn an_open_loop_lets_every_request_of_its_schedule_leave_or_drops_it() {
+    let resp = Rc::new(Resp::new(Data::new(1, 100), 2));
+    for measured in turns_at(Some(RATE), start(parse_resp, answer_resp), resp, MIX) {
+        let measured = measured.unwrap();
+        let (tally, latencies) = (&measured.tally, measured.latencies());
+        assert_eq!(latencies.count(), 200, "4000 a second for 50 ms");
+        assert_eq!(tally.answer_count() + tally.dropped.count(), 200);
+        let services: u64 = Kind::ALL.into_iter().map(|kind| tally.service(kind).count()).sum();
+        assert_eq!(services, tally.answer_count(), "what left counts from there too");
+        assert!(tally.latency(Kind::Create).count() > 0 && measured.effort.is_some());
+    }
+}
+
+#[test]
+fn a_server_too_slow_for_the_rate_has_the_queue_in_its_latencies() {
+    // Three connections, each with an answer every 20 ms at best: most of 200 requests never leave.
+    let slow: Answer = |store, words| {
+        thread::sleep(Duration::from_millis(20));
+        answer_resp(store, words)
+    };
+    let resp = Rc::new(Resp::new(Data::new(1, 10), 2));
+    let [first, _] = turns_at(Some(RATE), start(parse_resp, slow), resp, "read=1");
+    let measured = first.unwrap();
+    let (tally, latencies) = (&measured.tally, measured.latencies());
+    assert!(tally.dropped.count() > 100, "{} dropped", tally.dropped.count());
+    assert_eq!(tally.answer_count() + tally.dropped.count(), 200);
+    assert!(tally.answer_count() < 20 && latencies.count() == 200, "{} answers", tally.answer_count());
+}
+
+#[test]
+fn a_wrong_answer_ends_a_turn_of_an_open_loop_too() {
+    let forgetful: Answer = |_, words| match words[0].as_slice() {
+        b"SET" => b"+OK\r\n".to_vec(),
+        _ => b"$-1\r\n".to_vec(),
+    };
+    let resp = Rc::new(Resp::new(Data::new(1, 10), 2));
+    let [first, _] = turns_at(Some(RATE), start(parse_resp, forgetful), resp, "read=1");
+    assert!(matches!(first, Err(LoadError::Wrong { action: Action::Read, .. })), "{first:?}");
 }
 
 #[test]

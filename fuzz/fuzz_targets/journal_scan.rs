@@ -2,14 +2,15 @@
 //! through every byte once, and yields no record that was not written.
 //!
 //! The input's first byte tells how many edits of a good segment follow, 3 bytes each: where
-//! and what. The rest is read as the records of a segment that was never written.
+//! and what. The rest is read as the records of a segment that was never written, and as a whole
+//! segment with whatever header that gives.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use seshun::journal::{
-    Entry, Found, JournalMillis, LogOffset, Origin, Record, Recovery, SEGMENT_HEADER_LEN, Salt, Scan,
-    SegmentHeader, SegmentNumber, Sequence, SessionImage, Terms, encode, seal, survey,
+    Entry, Found, JournalMillis, LogOffset, Origin, Record, RecoverError, Recovery, SEGMENT_HEADER_LEN, Salt,
+    Scan, SegmentHeader, SegmentNumber, Sequence, SessionImage, Terms, encode, seal, survey,
 };
 use seshun::types::{
     BootEpoch, BucketId, BucketName, Millis, SessionId, ShardCount, ShardId, Ttl, UnixMillis, Version,
@@ -24,6 +25,7 @@ fuzz_target!(|data: &[u8]| {
     let mut any = header.encode().to_vec();
     any.extend_from_slice(rest);
     assert!(walk(&any, &header).is_empty(), "nobody can guess the salt");
+    drop(judge(rest, &header));
     let good = good(&header, rest);
     let written = walk(&good, &header);
     assert_eq!(written.len(), RECORDS as usize);
@@ -96,11 +98,16 @@ fn good(header: &SegmentHeader, blob: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Without a synced position the log is a prefix: what is restored was written, to the byte.
-fn recover(bytes: &[u8], header: &SegmentHeader, good: &[u8]) {
+/// What a folder with this segment alone gives back.
+fn judge(bytes: &[u8], header: &SegmentHeader) -> Result<Recovery, RecoverError> {
     let surveyed = survey(header.number, bytes, ShardCount::ONE, |_| ShardId::FIRST);
     let terms = Terms { wall_now: UnixMillis::new(0), session_ttl: Ttl::MAX, downtime_max: Millis::ZERO };
-    let recovery = Recovery::judge(vec![surveyed], terms).expect("one segment of our format");
+    Recovery::judge(vec![surveyed], terms)
+}
+
+/// Without a synced position the log is a prefix: what is restored was written, to the byte.
+fn recover(bytes: &[u8], header: &SegmentHeader, good: &[u8]) {
+    let recovery = judge(bytes, header).expect("one segment of our format");
     assert!(!recovery.report().is_damaged(), "nothing was synced");
     let end = recovery.end().expect("the header is good").offset.as_usize();
     assert_eq!(bytes[..end], good[..end], "the log ends before the first edit");

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FlockOperation, OFlags, SeekFrom, flock, fstat, seek, statat};
 use rustix::io::Errno;
 
-use super::segment::SEGMENT_HEADER_LEN;
+use super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 use super::storage::SegmentFile;
 use super::units::SegmentNumber;
 use crate::types::ByteCount;
@@ -22,7 +22,7 @@ use crate::types::ByteCount;
 /// The name of the file that makes a folder a journal's.
 pub const MARKER_NAME: &str = "seshun-journal";
 /// What the marker says: the version of the format behind it.
-pub const MARKER_TEXT: &[u8] = b"Seshun journal, format 1\n";
+pub const MARKER_TEXT: &[u8] = b"Seshun journal, format 2\n";
 
 /// A journal's folder could not be read. Whoever wanted to read it ends; nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -157,23 +157,26 @@ impl Folder {
         self.read(segment, into)
     }
 
-    /// Whether the file system knows that nothing was ever written to a segment as long as
-    /// listed. To read such a one would fill the page cache with zeros: with the four that are
-    /// kept ready, a quarter of the CPU time of a restart with a million sessions of 1 KiB.
+    /// Whether a segment, as long as listed, was never begun, and the file system knows that
+    /// nothing lies behind its header. To read such a one would fill the page cache with zeros: with
+    /// the four that are kept ready, a quarter of the CPU time of a restart with a million sessions
+    /// of 1 KiB.
     pub fn is_blank(&self, segment: SegmentFile) -> Result<bool, FolderError> {
         let file = self.open_segment(segment.number)?;
         let failed = |source: Errno| FolderError::new(&self.path_of(segment.number), source);
         let len = u64::try_from(fstat(&file).map_err(failed)?.st_size).unwrap_or_default();
         // Where the file system cannot tell, it says that there is data, or refuses to say. That it
-        // overlooks data is not unheard of: the header, which is never 0, is looked at all the same.
-        if len < segment.len.as_u64() || seek(&file, SeekFrom::Data(0)) != Err(Errno::NXIO) {
+        // overlooks data is not unheard of: the header, which says so once the segment is begun, is
+        // looked at all the same.
+        let records = SeekFrom::Data(SEGMENT_HEADER_LEN as u64);
+        if len < segment.len.as_u64() || seek(&file, records) != Err(Errno::NXIO) {
             return Ok(false);
         }
         let mut header = [0; SEGMENT_HEADER_LEN];
         let read = file
             .read_at(&mut header, 0)
             .map_err(|error| FolderError::new(&self.path_of(segment.number), error))?;
-        Ok(header[..read].iter().all(|byte| *byte == 0))
+        Ok(SegmentHeader::is_unbegun(&header[..read], segment.number))
     }
 
     /// As [`Self::read_written`], whatever the file system knows.

@@ -96,7 +96,7 @@ impl Judge {
             // What a segment says of the one before it was known when it was begun, and it was
             // synced before anything in it counted; what that one's own bytes show may be stale.
             let told_end = told.filter(|told| told.segment == number).map(|told| told.offset);
-            let is_unused = survey.filled == LogOffset::default() && told_end.is_none();
+            let is_unused = survey.is_unused() && told_end.is_none();
             if is_below || is_abandoned || is_unused {
                 self.unlink.push(number);
                 continue;
@@ -120,6 +120,10 @@ impl Judge {
                 self.is_over = true;
                 self.report.notice(Notice::Torn(self.end.unwrap_or(begin)));
             }
+        }
+        if link.survey.is_unreadable() {
+            // Nothing is written behind a header before that is synced: damage, not a tear.
+            self.damage(link.survey.number, Notice::Unreadable(link.survey.number), true);
         }
         if self.is_over {
             self.discard(&link.survey, LogOffset::default());
@@ -152,9 +156,6 @@ impl Judge {
                 self.discard(&survey, cut);
                 // Without a header there is nothing to truncate to: the log ends one earlier.
                 if cut.as_usize() < SEGMENT_HEADER_LEN {
-                    // What could tell a tear from damage is lost with it: people may have to.
-                    self.report.notice(Notice::Unreadable(segment));
-                    self.damaged.push(segment);
                     return self.unlink.push(segment);
                 }
                 self.is_torn = true;
@@ -167,6 +168,9 @@ impl Judge {
 
     /// Where the log ends in this segment, if it does before `limit`. Counts the damage before.
     fn cut(&mut self, survey: &Survey, limit: LogOffset) -> Option<LogOffset> {
+        if survey.is_unreadable() {
+            return self.tear_within(survey.number, limit);
+        }
         // Zeros where the successor says that records were: written, and never on the disk.
         let shortfall = BadSpan { start: survey.end, end: limit, lost: None, origin: None };
         let spans = survey.bad.iter().chain([&shortfall]).filter(|span| span.start < span.end.min(limit));
@@ -175,19 +179,30 @@ impl Judge {
             if !self.was_synced(start) {
                 return Some(span.start);
             }
-            self.report.damaged += 1;
-            self.report.unnamed += u64::from(span.lost.is_none());
-            self.report.notice(Notice::Damaged(start));
-            if self.damaged.last() != Some(&survey.number) {
-                self.damaged.push(survey.number);
-            }
-            // A span over the horizon hides a bad record behind it too: there the log is torn.
-            let torn = self.horizon.filter(|horizon| horizon.segment == survey.number);
-            if let Some(torn) = torn.filter(|horizon| horizon.offset < span.end.min(limit)) {
-                return Some(torn.offset);
+            self.damage(survey.number, Notice::Damaged(start), span.lost.is_none());
+            if let Some(torn) = self.tear_within(survey.number, span.end.min(limit)) {
+                return Some(torn);
             }
         }
         None
+    }
+
+    /// Counts a place of a segment that is damaged.
+    fn damage(&mut self, segment: SegmentNumber, notice: Notice, is_unnamed: bool) {
+        self.report.damaged += 1;
+        self.report.unnamed += u64::from(is_unnamed);
+        self.report.notice(notice);
+        if self.damaged.last() != Some(&segment) {
+            self.damaged.push(segment);
+        }
+    }
+
+    /// Where the log is torn, if it is within a bad place of this segment that ends at `end`: a
+    /// place over the horizon hides a bad record behind it too.
+    fn tear_within(&self, segment: SegmentNumber, end: LogOffset) -> Option<LogOffset> {
+        self.horizon
+            .filter(|horizon| horizon.segment == segment && horizon.offset < end)
+            .map(|torn| torn.offset)
     }
 
     fn was_synced(&self, at: Position) -> bool {

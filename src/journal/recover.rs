@@ -32,7 +32,9 @@ pub struct Terms {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RecoverError {
     /// Another program's log.
-    #[error("segment {0} is of format {1}, which this program does not read: start the newer one")]
+    #[error(
+        "segment {0} is of format {1}, which this program does not read: start the version that wrote it"
+    )]
     Format(SegmentNumber, u32),
     /// 2²⁴ boots, or a folder that was tampered with.
     #[error("the log has used all boot epochs up: start with an empty folder")]
@@ -54,9 +56,8 @@ pub enum Notice {
     /// A whole segment that was synced is not there.
     #[error("segment {0} is missing")]
     Missing(SegmentNumber),
-    /// The newest segment has no good header. A power cut does that to a segment that was just
-    /// begun; nobody can tell whether it did, so it is copied aside.
-    #[error("segment {0} has no readable header: taken for torn by a power cut, and kept aside")]
+    /// A segment has no good header, so nothing of it can be read. No power cut does that.
+    #[error("segment {0} has no readable header: all that it held is lost")]
     Unreadable(SegmentNumber),
     /// A bucket whose newest record is damaged: no key opens it until another is made.
     #[error("the key of bucket number {0} is lost")]
@@ -72,7 +73,7 @@ pub enum Notice {
 impl Notice {
     /// Whether it tells of something that is lost although it had been kept.
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged(_) | Self::Missing(_) | Self::KeyLost(_))
+        matches!(self, Self::Damaged(_) | Self::Missing(_) | Self::Unreadable(_) | Self::KeyLost(_))
     }
 }
 
@@ -234,7 +235,7 @@ impl Recovery {
 fn next_epoch(surveys: &[Survey]) -> Option<BootEpoch> {
     let newest = surveys.iter().filter_map(|survey| survey.epoch).max();
     // Each of these may be the first of a start that nothing else shows.
-    let unreadable = surveys.iter().filter(|survey| survey.header == Err(HeaderError::Damaged)).count();
+    let unreadable = surveys.iter().filter(|survey| survey.is_unreadable()).count();
     // Epoch 0 is for servers that keep nothing.
     let newest = newest.map_or(BootEpoch::FIRST.as_u32(), BootEpoch::as_u32);
     BootEpoch::new(newest.saturating_add(unreadable as u32 + 1))

@@ -27,7 +27,7 @@ const BLOCK_LEN: usize = 1024 * 1024;
 /// What belongs together.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    /// Segments that nobody writes to any more, by number. A blank one among them was made too
+    /// Segments that nobody writes to any more, by number. An unbegun one among them was made too
     /// late to be used, and may be removed at any time.
     pub(super) sealed: Vec<SegmentFile>,
     /// The newest that was used.
@@ -120,11 +120,15 @@ fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Cuts off what is behind the last whole record: it was never acknowledged. Nothing where
-/// not even a header is whole.
+/// not even a header is whole, for it may be being written.
 fn whole_records(mut bytes: Vec<u8>, number: SegmentNumber) -> Option<Vec<u8>> {
     let header = match SegmentHeader::decode(&bytes, number) {
         Ok(header) => header,
-        Err(HeaderError::Blank | HeaderError::Damaged) if bytes.len() <= SEGMENT_HEADER_LEN => return None,
+        Err(HeaderError::Blank | HeaderError::Prepared | HeaderError::Damaged)
+            if bytes.len() <= SEGMENT_HEADER_LEN =>
+        {
+            return None;
+        }
         // Damage, which is for others to judge.
         Err(_) => return Some(bytes),
     };

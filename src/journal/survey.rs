@@ -97,9 +97,14 @@ pub fn survey(
     shards: ShardCount,
     owner_of: impl Fn(SessionId) -> ShardId,
 ) -> Survey {
-    let header = SegmentHeader::decode(bytes, number);
+    let filled = LogOffset::of_len(filled_len(bytes));
+    let header = match SegmentHeader::decode(bytes, number) {
+        // Nothing is written behind a header before that is synced.
+        Err(HeaderError::Blank) if filled > LogOffset::default() => Err(HeaderError::Damaged),
+        header => header,
+    };
     let mut survey = Survey::empty(number, header, shards);
-    survey.filled = LogOffset::of_len(filled_len(bytes));
+    survey.filled = filled;
     let Ok(header) = header else {
         survey.miss_all();
         return survey;
@@ -119,6 +124,17 @@ impl Survey {
     /// The segment's number.
     pub fn number(&self) -> SegmentNumber {
         self.number
+    }
+
+    /// Whether nobody has begun it.
+    pub(super) fn is_unused(&self) -> bool {
+        let is_unbegun = matches!(self.header, Err(HeaderError::Blank | HeaderError::Prepared));
+        is_unbegun && self.filled.as_usize() <= SEGMENT_HEADER_LEN
+    }
+
+    /// Whether its header is damaged, so that nobody can tell what it holds.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.header == Err(HeaderError::Damaged)
     }
 
     fn empty(number: SegmentNumber, header: Result<SegmentHeader, HeaderError>, shards: ShardCount) -> Self {

@@ -448,26 +448,170 @@ fn an_end_that_is_lost_where_the_next_segment_begins_is_noticed() {
     assert_eq!((recovery.report().damaged, recovery.report().missing), (1, 1));
 }
 
+/// A segment as it is before it is begun, with these bytes behind its header.
+fn prepared(number: u32, behind: &[u8]) -> Segment {
+    let mut segment = Segment::new(number, None);
+    segment.bytes = [&SegmentHeader::prepared(segment.header.number)[..], behind].concat();
+    segment
+}
+
 #[test]
-fn spare_segments_are_removed_and_a_lost_header_is_a_tear_or_damage() {
+fn segments_that_were_never_begun_are_removed_and_change_nothing() {
     let mut log = Log::new();
     log.update(1, 1);
     log.roll();
     log.update(2, 1);
-    log.segments.push(Segment::new(3, None));
-    log.last().bytes.fill(0);
-    log.segments[1].bytes[..SEGMENT_HEADER_LEN].fill(0xff);
+    let end = log.last().end();
+    log.segments.push(prepared(3, &[]));
+    log.segments.push(prepared(4, &[0; 5_000]));
+    log.segments.push(Segment { bytes: vec![0; 20_000], ..Segment::new(5, None) });
+    log.segments.push(Segment { bytes: Vec::new(), ..Segment::new(6, None) });
     let (sessions, recovery) = recover(&log);
-    assert_eq!(versions(&sessions), [(1, 1)]);
-    assert_eq!(recovery.unlink(), [2, 3].map(|number| SegmentNumber::new(number).unwrap()));
-    assert_eq!((recovery.end(), recovery.truncate()), (Some(log.segments[0].end()), None));
-    let previous = log.segments[1].end();
-    log.segments[2] = Segment::new(3, Some(previous));
-    log.update(3, 1);
+    assert_eq!(versions(&sessions), [(1, 1), (2, 1)]);
+    assert_eq!(recovery.unlink(), [3, 4, 5, 6].map(|number| SegmentNumber::new(number).unwrap()));
+    assert_eq!((recovery.end(), recovery.truncate()), (Some(end), None));
+    assert_eq!(recovery.report(), &Report { records: 3, ..Report::default() });
+    assert_eq!(recovery.next_epoch(), BootEpoch::new(6).unwrap(), "nobody has used an epoch in them");
+}
+
+#[test]
+fn a_beginning_that_the_power_took_back_is_a_tear_whatever_else_was_written() {
+    let mut log = Log::new();
+    log.update(1, 1);
+    log.synced();
+    let end = log.last().end();
+    log.roll();
+    log.update(2, 1);
+    let behind = log.last().bytes[SEGMENT_HEADER_LEN..].to_vec();
+    *log.last() = prepared(2, &behind);
+    let torn = Notice::Torn(position(2, 0));
+    // The newest one; and one below a segment that was begun, and not synced, either.
+    for follows in [false, true] {
+        if follows {
+            log.segments.push(Segment::new(3, Some(position(2, (SEGMENT_HEADER_LEN + behind.len()) as u64))));
+            log.update(3, 1);
+        }
+        let (sessions, recovery) = recover(&log);
+        assert_eq!(versions(&sessions), [(1, 1)]);
+        assert_eq!((recovery.end(), recovery.truncate()), (Some(end), None));
+        let report = recovery.report();
+        assert!(!report.is_damaged() && report.torn_bytes > ByteCount::ZERO);
+        assert_eq!(report.notices, [torn]);
+        assert_eq!(
+            (recovery.damaged_segments(), recovery.unlink().len()),
+            (&[][..], 1 + usize::from(follows))
+        );
+    }
+    // Once it was synced, somebody has lost what was written.
     log.synced();
     let (sessions, recovery) = recover(&log);
     assert_eq!(versions(&sessions), [(1, 1), (3, 1)]);
-    assert_eq!((recovery.report().damaged, recovery.report().missing), (1, 1));
+    assert_eq!((recovery.report().damaged, recovery.damaged_segments().len()), (1, 1));
+}
+
+/// A log of three segments that know the bucket each. No record says that the third is synced.
+fn three_segments() -> Log {
+    let mut log = Log::new();
+    for number in 1..=3 {
+        log.push(Entry::Bucket { bucket: BucketId::new(3), name: name("cart") });
+        log.update(number, 1);
+        if number < 3 {
+            log.synced();
+            log.roll();
+        }
+    }
+    log
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_damage_in_every_segment() {
+    for (hurt, left) in [(0, vec![(2, 1), (3, 1)]), (1, vec![(1, 1), (3, 1)]), (2, vec![(1, 1), (2, 1)])] {
+        for filler in [0, 0x55] {
+            let mut log = three_segments();
+            log.segments[hurt].bytes[..SEGMENT_HEADER_LEN].fill(filler);
+            let number = log.segments[hurt].header.number;
+            let (sessions, recovery) = recover(&log);
+            assert_eq!(versions(&sessions), left);
+            let report = recovery.report();
+            assert_eq!((report.damaged, report.unnamed), (1, 1), "{number}");
+            assert_eq!(report.notices, [Notice::Unreadable(number)]);
+            assert!(report.is_damaged() && report.damage().count() == 1);
+            assert_eq!((recovery.damaged_segments(), recovery.unlink()), (&[number][..], &[][..]));
+            assert_eq!(recovery.next_epoch(), BootEpoch::new(7).unwrap(), "it may have used one up");
+            // Whoever goes on behind it says so again until it is cleaned away.
+            let end = recovery.end().unwrap();
+            assert_eq!(end.segment, log.last().header.number);
+            log.segments.push(Segment::new(4, Some(end)));
+            log.update(4, 1);
+            assert_eq!(recover(&log).1.report().notices, [Notice::Unreadable(number)]);
+        }
+    }
+}
+
+#[test]
+fn one_bad_copy_of_a_header_is_healed_by_the_other() {
+    for hurt in 0..3 {
+        for block in [0, 4096] {
+            for filler in [0, 0x55] {
+                let mut log = three_segments();
+                let expected = recover(&log).0;
+                log.segments[hurt].bytes[block..block + 4096].fill(filler);
+                let (sessions, recovery) = recover(&log);
+                assert_eq!(sessions, expected);
+                assert_eq!(recovery.report().notices, []);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_damage_behind_a_tear_too_but_not_where_it_is_of_no_concern() {
+    let mut log = three_segments();
+    let bad = log.segments[1].bytes.len() - 5;
+    log.segments[1].bytes[bad] ^= 1;
+    log.segments[2].bytes[..SEGMENT_HEADER_LEN].fill(0x55);
+    let (sessions, recovery) = recover(&log);
+    assert_eq!(versions(&sessions), [(1, 1), (2, 1)]);
+    let third = SegmentNumber::new(3).unwrap();
+    assert!(recovery.report().notices.contains(&Notice::Unreadable(third)));
+    assert!(recovery.report().is_damaged());
+    assert_eq!((recovery.damaged_segments(), recovery.unlink()), (&[third][..], &[third][..]));
+    // Given up, for a segment that follows the one before it.
+    let end = log.segments[1].end();
+    log.segments[1].bytes[bad] ^= 1;
+    log.segments.push(Segment::new(4, Some(end)));
+    log.update(4, 1);
+    let (_, recovery) = recover(&log);
+    assert_eq!((recovery.report().notices.as_slice(), recovery.unlink()), (&[][..], &[third][..]));
+    // Below a checkpoint.
+    let fourth = log.last().header.number;
+    log.push(Entry::Checkpoint(fourth));
+    log.segments[0].bytes[..SEGMENT_HEADER_LEN].fill(0x55);
+    let (_, recovery) = recover(&log);
+    assert_eq!((recovery.report().notices.as_slice(), recovery.unlink().len()), (&[][..], 3));
+}
+
+#[test]
+fn a_segment_whose_header_is_cut_off_or_garbage_alone_never_panics() {
+    for len in [1, 51, 52, 600, 4_096, 4_147, 4_148, SEGMENT_HEADER_LEN - 1, SEGMENT_HEADER_LEN] {
+        for follows in [false, true] {
+            let mut log = three_segments();
+            let end = log.last().end();
+            log.last().bytes.truncate(len);
+            let mut garbage = three_segments();
+            garbage.last().bytes = vec![0x55; len];
+            for log in [&mut log, &mut garbage] {
+                if follows {
+                    log.segments.push(Segment::new(4, Some(end)));
+                    log.update(4, 1);
+                }
+                let (_, recovery) = recover(log);
+                let is_garbage = log.segments[2].bytes[0] == 0x55;
+                let is_damaged = recovery.report().is_damaged();
+                assert_eq!(is_damaged, is_garbage || len < 52, "{len} {follows}: {:?}", recovery.report());
+            }
+        }
+    }
 }
 
 #[test]
@@ -506,8 +650,8 @@ fn a_log_whose_first_segments_are_gone_is_damaged_and_not_thrown_away() {
 fn a_segment_of_another_format_stops_everything() {
     let number = SegmentNumber::new(2).unwrap();
     let mut surveys = vec![survey(number, &[], ShardCount::ONE, |_| ShardId::FIRST)];
-    surveys[0].header = Err(HeaderError::Format(2));
-    assert_eq!(Recovery::judge(surveys, terms()).map(drop), Err(RecoverError::Format(number, 2)));
+    surveys[0].header = Err(HeaderError::Format(1));
+    assert_eq!(Recovery::judge(surveys, terms()).map(drop), Err(RecoverError::Format(number, 1)));
 }
 
 #[test]

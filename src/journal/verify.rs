@@ -90,7 +90,7 @@ fn judge(path: &Path, wall_now: UnixMillis) -> Result<Findings, VerifyError> {
         look = look_beside_server(&folder);
     }
     let Look { surveys, bytes, spares } = look?;
-    let is_blank = |survey: &&Survey| survey.filled.as_u64() == 0;
+    let is_blank = |survey: &&Survey| survey.is_unused();
     let blank: AHashSet<_> = surveys.iter().filter(is_blank).map(Survey::number).collect();
     let (segments, epochs) = (surveys.len() - blank.len(), epochs_of(&surveys));
     let terms = Terms { wall_now, session_ttl: Ttl::MAX, downtime_max: DOWNTIME_MAX };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::replay::{Filing, ReplayProgress, ReplayTerms};
+use super::super::segment::SEGMENT_HEADER_LEN;
 use super::super::small_disk::SmallDisk;
 use super::super::tests::{Log, terms};
 use super::*;
@@ -68,6 +69,23 @@ fn each_damaged_segment_is_copied_for_its_owner_alone() {
 }
 
 #[test]
+fn a_segment_without_a_readable_header_is_kept_aside_and_refused_by_a_strict_start() {
+    let place = tempfile::tempdir().unwrap();
+    let mut log = Log::new();
+    log.update(1, 1);
+    log.roll();
+    log.update(2, 1);
+    log.synced();
+    log.last().bytes[..SEGMENT_HEADER_LEN].fill(0x55);
+    log.save(place.path());
+    let replay = open(place.path());
+    let refused = replay.refuse_damage().unwrap_err().to_string();
+    assert!(refused.contains("segment 2 has no readable header"), "{refused}");
+    assert_eq!(kinds(&replay), [(2, AsideKind::Copied)]);
+    assert_eq!(kept(place.path()).into_values().collect::<Vec<_>>(), [log.last().bytes.clone()]);
+}
+
+#[test]
 fn another_start_over_the_same_damage_makes_no_second_copy_and_overwrites_none() {
     let place = tempfile::tempdir().unwrap();
     let mut log = damaged_log();
@@ -76,12 +94,12 @@ fn another_start_over_the_same_damage_makes_no_second_copy_and_overwrites_none()
     assert_eq!(kinds(&open(place.path())), [(1, AsideKind::Known), (2, AsideKind::Known)]);
     let before = kept(place.path());
     // Damaged further, under the same number of a start and under the next one.
-    log.segments[0].bytes[1_300] ^= 1;
+    log.segments[0].bytes[SEGMENT_HEADER_LEN + 300] ^= 1;
     log.save(place.path());
     assert_eq!(kinds(&open(place.path())), [(1, AsideKind::Copied), (2, AsideKind::Known)]);
     log.epoch = 8;
     log.update(4, 1);
-    log.segments[0].bytes[1_301] ^= 1;
+    log.segments[0].bytes[SEGMENT_HEADER_LEN + 301] ^= 1;
     log.save(place.path());
     assert_eq!(kinds(&open(place.path())), [(1, AsideKind::Copied), (2, AsideKind::Copied)]);
     let after = kept(place.path());

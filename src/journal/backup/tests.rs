@@ -194,7 +194,7 @@ fn each_of_many_backups_holds_all_that_was_acknowledged_before_it_while_segments
 #[test]
 fn a_hold_puts_unlinks_off_and_writing_goes_on() {
     let place = tempfile::tempdir().unwrap();
-    let mut shard = LiveShard::start(place.path(), SyncPolicy::Always, 16);
+    let mut shard = LiveShard::start(place.path(), SyncPolicy::Always, 24);
     let folder = Folder::open(place.path()).unwrap();
     let hold = folder.hold_unlinking().unwrap();
     while shard.segment().as_u32() < 20 {

@@ -62,7 +62,7 @@ fn a_marker_of_another_format_is_refused_and_an_unfinished_one_is_finished() {
     fs::write(&marker, "").unwrap();
     drop(Disk::open(folder.path()).unwrap());
     assert_eq!(fs::read(&marker).unwrap(), MARKER_TEXT);
-    for text in ["Seshun journal, format 2\n", "Seshun journal, format 1\n\n", "S"] {
+    for text in ["Seshun journal, format 1\n", "Seshun journal, format 2\n\n", "S"] {
         fs::write(&marker, text).unwrap();
         assert!(matches!(Disk::open(folder.path()), Err(OpenError::OtherFormat(_))), "{text:?}");
     }

@@ -6,8 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
 use super::super::disk::Disk;
+use super::super::seal::Salt;
 use super::super::storage::Storage;
 use super::*;
+use crate::types::BootEpoch;
 
 fn number(number: u32) -> SegmentNumber {
     SegmentNumber::new(number).unwrap()
@@ -32,7 +34,7 @@ fn a_folder_without_the_marker_is_refused_with_its_name() {
     let missing = folder.path().join("missing");
     let refused = Folder::open(&missing).unwrap_err();
     assert!(refused.is_not_found() && refused.to_string().contains("missing"), "{refused}");
-    fs::write(folder.path().join(MARKER_NAME), "Seshun journal, format 2\n").unwrap();
+    fs::write(folder.path().join(MARKER_NAME), "Seshun journal, format 1\n").unwrap();
     assert!(matches!(Folder::open(folder.path()), Err(FolderError::OtherFormat(_))));
     fs::write(folder.path().join(MARKER_NAME), "").unwrap();
     Folder::open(folder.path()).unwrap();
@@ -111,7 +113,7 @@ fn a_look_leaves_no_trace_not_even_a_time_of_access() {
 
 #[test]
 fn a_segment_that_was_only_allocated_is_blank_and_need_not_be_read() {
-    let folder = folder_of(&[1 << 20, 1 << 20, 1 << 20, 1 << 20]);
+    let folder = folder_of(&[1 << 20; 6]);
     let disk = Disk::open(folder.path()).unwrap();
     let read = Folder::open(folder.path()).unwrap();
     let files = read.list().unwrap();
@@ -121,12 +123,27 @@ fn a_segment_that_was_only_allocated_is_blank_and_need_not_be_read() {
         disk.write_at(&file, offset, &[io::IoSlice::new(b"x")]).unwrap();
     }
     disk.truncate(&disk.open(files[3].number).unwrap(), ByteCount::ZERO).unwrap();
+    // Prepared, and begun; both without a record.
+    let last = files[5].number;
+    let begun = SegmentHeader {
+        number: last,
+        salt: Salt::from_random([3; 16]),
+        epoch: BootEpoch::FIRST,
+        previous: None,
+    };
+    for (segment, header) in [(4, SegmentHeader::prepared(files[4].number)), (5, begun.encode())] {
+        let file = disk.open(files[segment].number).unwrap();
+        disk.write_at(&file, 0, &[io::IoSlice::new(&header)]).unwrap();
+        disk.sync(&file).unwrap();
+    }
     let mut bytes = vec![9; 100];
-    read.read_written(files[0], &mut bytes).unwrap();
-    // Not every file system can tell.
-    assert!(bytes.is_empty() || bytes.len() == 1 << 20);
-    assert!(bytes.iter().all(|byte| *byte == 0));
-    for (file, len) in files[1..].iter().zip([1 << 20, 1 << 20, 0]) {
+    for unbegun in [files[0], files[4]] {
+        read.read_written(unbegun, &mut bytes).unwrap();
+        // Not every file system can tell.
+        assert!(bytes.is_empty() || bytes.len() == 1 << 20);
+        assert!(bytes.is_empty() || SegmentHeader::is_unbegun(&bytes, unbegun.number));
+    }
+    for (file, len) in [files[1], files[2], files[3], files[5]].iter().zip([1 << 20, 1 << 20, 0, 1 << 20]) {
         assert!(!read.is_blank(*file).unwrap(), "{file:?}");
         read.read_written(*file, &mut bytes).unwrap();
         assert_eq!(bytes.len(), len, "{file:?}");

@@ -36,15 +36,20 @@ pub(super) struct Segment<File> {
     pub is_void: bool,
 }
 
-/// Makes the file of a new segment, so that it will be found again after a crash.
+/// Makes the file of a new segment and prepares it, so that it will be found again after a crash,
+/// with a header that can be read.
 pub(super) fn create_file<S: Storage>(
     storage: &S,
     number: SegmentNumber,
     len: ByteCount,
 ) -> Result<S::File, StorageError> {
     let file = storage.create(number, len)?;
-    let made_sure = storage.sync(&file).and_then(|()| storage.sync_directory());
+    let header = SegmentHeader::prepared(number);
+    let prepared = storage.write_at(&file, 0, &[IoSlice::new(&header)]);
+    let made_sure = prepared.and_then(|()| storage.sync(&file)).and_then(|()| storage.sync_directory());
     if made_sure.is_err() {
+        // A crash may bring it back: then it must not hold a piece of a header, which is damage.
+        let _ = storage.truncate(&file, ByteCount::ZERO);
         // Each new try has a number of its own, so this one would lie there until the next start.
         let _ = storage.unlink(number);
     }
@@ -52,7 +57,7 @@ pub(super) fn create_file<S: Storage>(
 }
 
 impl<File> Segment<File> {
-    /// A segment whose file is there, and is all zeros.
+    /// A segment whose file is there, and is prepared.
     pub fn new(number: SegmentNumber, file: File, len: u64, salt: Salt) -> Self {
         Self { number, file, len, end: 0, salt, is_void: false }
     }

@@ -4,11 +4,11 @@
 //! recovery looks at: a start that is cut short is found again as it was. On a full disk that
 //! leaves to be given up what was never used, and what lies below the oldest segment kept.
 
-use super::super::segment::SEGMENT_HEADER_LEN;
+use super::super::segment::SegmentHeader;
 use super::*;
 
 /// The shortest first segment, in bytes: the log's own marks and a few removals.
-const FIRST_LEN_MIN: u64 = 8 * 1024;
+const FIRST_LEN_MIN: u64 = 16 * 1024;
 /// What is read at once where nothing should be, in bytes.
 const BLANK_PIECE_LEN: usize = 64 * 1024;
 
@@ -163,9 +163,9 @@ fn cut_blank_end<S: Storage>(storage: &S, end: Position) {
 /// new one. Leaves the others.
 fn unlink_blank<S: Storage>(storage: &S, condemned: &mut Vec<SegmentNumber>) {
     let is_blank = |number: SegmentNumber| {
-        let mut header = [1; SEGMENT_HEADER_LEN];
-        let read = storage.open(number).and_then(|file| storage.read_at(&file, 0, &mut header));
-        read.is_ok_and(|count| header[..count].iter().all(|byte| *byte == 0))
+        let mut start = vec![1; BLANK_PIECE_LEN];
+        let read = storage.open(number).and_then(|file| storage.read_at(&file, 0, &mut start));
+        read.is_ok_and(|count| SegmentHeader::is_unbegun(&start[..count], number))
     };
     // One that cannot be removed now is tried again like the rest.
     condemned.retain(|number| !is_blank(*number) || storage.unlink(*number).is_err());

@@ -2,13 +2,14 @@
 
 use super::super::record::{SessionImage, decode};
 use super::super::room::{Need, NoRoom, Room};
-use super::super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
+use super::super::segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
 use super::super::sim_disk::SimDisk;
 use super::super::survey::{Note, survey};
 use super::*;
 use crate::types::{BucketId, SessionId, UnixMillis, Version};
 
-const SEGMENT_LEN: u64 = 16 * 1024;
+/// Room for a header and 16 KiB.
+const SEGMENT_LEN: u64 = 24 * 1024;
 const SHARD: ShardId = ShardId::FIRST;
 
 /// A log of one shard, its disk and its clock.
@@ -175,15 +176,15 @@ fn records_as_long_as_a_segment_leave_no_room_behind_that_nothing_lives_in() {
     let mut rig = rig_on(disk, SyncPolicy::EverySecond);
     rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
     let free = rig.disk.free_bytes();
-    // Each is a little more than half of a segment, so that each takes one.
+    // Each is a little more than half of what a segment takes, so that each takes one.
     for _ in 0..10 {
-        rig.write(&[SEGMENT_LEN as usize / 2]);
+        rig.write(&[(SEGMENT_LEN as usize - SEGMENT_HEADER_LEN) / 2]);
         rig.run_jobs();
     }
     assert_eq!(rig.log.current_segment(), number(10));
     let taken = free - rig.disk.free_bytes();
-    assert!(taken < 9 * SEGMENT_LEN * 6 / 10 + SEGMENT_LEN, "{taken} bytes");
-    assert!(rig.log.occupied().as_u64() < 9 * SEGMENT_LEN * 6 / 10 + SEGMENT_LEN);
+    assert!(taken < 9 * SEGMENT_LEN * 7 / 10 + SEGMENT_LEN, "{taken} bytes");
+    assert!(rig.log.occupied().as_u64() < 9 * SEGMENT_LEN * 7 / 10 + SEGMENT_LEN);
     assert_eq!(
         (2..=10).flat_map(|segment| rig.sequences_in(segment)).collect::<Vec<_>>(),
         (2..=10).collect::<Vec<_>>()
@@ -354,6 +355,67 @@ fn a_spare_that_cannot_be_made_sure_of_leaves_no_file_behind() {
     rig.pass(1_000);
     rig.run_jobs();
     assert_eq!(rig.disk.list().unwrap().len(), files.len() + 1);
+}
+
+#[test]
+fn a_spare_that_cannot_be_prepared_leaves_no_piece_of_a_header_behind() {
+    let mut back = 0;
+    for seed in 0..200 {
+        let mut rig = rig_on(SimDisk::new(seed, SEGMENT_LEN, 1 << 30), SyncPolicy::EverySecond);
+        rig.write(&[1_000; 9]);
+        let files = rig.disk.list().unwrap();
+        rig.disk.fail_write_after(0);
+        rig.run_jobs();
+        assert_eq!(rig.disk.list().unwrap(), files);
+        // Its removal is not durable.
+        let disk = rig.disk.after_power_loss();
+        for file in disk.list().unwrap().iter().filter(|file| file.number > files[files.len() - 1].number) {
+            assert!(disk.bytes(file.number).iter().all(|byte| *byte == 0), "seed {seed}");
+            back += 1;
+        }
+    }
+    assert!(back > 10, "{back} came back");
+}
+
+/// The segments of a disk whose header cannot be read.
+fn unreadable_in(disk: &SimDisk) -> Vec<SegmentNumber> {
+    let numbers = disk.list().unwrap().into_iter().map(|file| file.number);
+    numbers
+        .filter(|number| survey(*number, &disk.bytes(*number), ShardCount::ONE, |_| SHARD).is_unreadable())
+        .collect()
+}
+
+#[test]
+fn a_power_cut_right_after_a_roll_leaves_the_segment_begun_or_prepared() {
+    let (mut begun, mut prepared) = (0, 0);
+    for seed in 0..300 {
+        let mut rig = rig_on(SimDisk::new(seed, SEGMENT_LEN, 1 << 30), SyncPolicy::EverySecond);
+        rig.fill_segment();
+        // With a spare that was there, and with one that was made on the spot.
+        if seed % 2 == 0 {
+            (0..2).for_each(|_| rig.fill_segment());
+        }
+        let newest = rig.log.current_segment();
+        let disk = rig.disk.after_power_loss();
+        assert_eq!(unreadable_in(&disk), [], "seed {seed}");
+        match SegmentHeader::decode(&disk.bytes(newest), newest) {
+            Ok(_) => begun += 1,
+            Err(error) => {
+                assert_eq!(error, HeaderError::Prepared, "seed {seed}");
+                prepared += 1;
+            }
+        }
+    }
+    assert!(begun > 50 && prepared > 50, "{begun} begun, {prepared} prepared");
+}
+
+#[test]
+fn preparing_and_rolling_take_no_more_syncs_than_files() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    let (files, syncs) = (rig.disk.list().unwrap().len(), rig.disk.syncs());
+    (0..3).for_each(|_| rig.fill_segment());
+    let made = rig.disk.list().unwrap().len() - files;
+    assert_eq!((made, rig.disk.syncs() - syncs), (1, 1), "two of the three were there");
 }
 
 #[test]
@@ -664,7 +726,7 @@ fn restart(old: &Rig, kept: u32) -> (SimDisk, LogStart) {
         shards: ShardCount::ONE,
         continues: segments
             .last()
-            .map(|last| Position { segment: last.number, offset: LogOffset::new(2_048) }),
+            .map(|last| Position { segment: last.number, offset: LogOffset::new(9_216) }),
         is_damaged: false,
         segments,
         condemned: condemned.iter().map(|file| file.number).collect(),
@@ -734,7 +796,7 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
         segments: kept,
         condemned: [condemned, blank.clone()].concat(),
         next,
-        continues: Some(Position { segment: number(4), offset: LogOffset::new(2_048) }),
+        continues: Some(Position { segment: number(4), offset: LogOffset::new(9_216) }),
         is_damaged: false,
         epoch: BootEpoch::new(1).unwrap(),
         journal_time: JournalMillis::new(900),
@@ -744,7 +806,7 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
     };
     let log = Log::start(disk.clone(), start, old.now).unwrap();
     assert_eq!(disk.unlinks(), blank, "nothing but what was never used");
-    assert_eq!(disk.bytes(number(4)).len(), 2_048, "what was torn off gives its room back");
+    assert_eq!(disk.bytes(number(4)).len(), 9_216, "what was torn off gives its room back");
     let mut rig = Rig { log, disk, now: old.now, sequence: Sequence::NONE };
     let after_crash = rig.disk.after_power_loss();
     let header = SegmentHeader::decode(&after_crash.bytes(next), next).unwrap();
@@ -808,17 +870,18 @@ fn a_start_over_damage_cleans_all_that_was_there_and_nothing_else() {
 
 #[test]
 fn a_start_on_a_disk_with_little_room_begins_with_a_shorter_segment() {
-    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, SEGMENT_LEN - 1), SyncPolicy::EverySecond);
-    assert_eq!(rig.disk.bytes(number(1)).len() as u64, SEGMENT_LEN / 2);
+    let len = 2 * SEGMENT_LEN;
+    let mut rig = rig_on(SimDisk::new(1, len, len - 1), SyncPolicy::EverySecond);
+    assert_eq!(rig.disk.bytes(number(1)).len() as u64, len / 2);
     let room = Room::new(rig.log.room());
     assert_eq!(room.take(Need::Ordinary, ByteCount::new(96)), Err(NoRoom::Disk));
     assert_eq!(room.take(Need::Reserve, ByteCount::new(96)), Ok(()), "removals go on");
-    rig.disk.set_free_bytes(10 * SEGMENT_LEN);
+    rig.disk.set_free_bytes(10 * len);
     rig.pass(2_000);
     rig.run_jobs();
     room.set(rig.log.room());
     assert_eq!(room.take(Need::Ordinary, ByteCount::new(1_096)), Ok(()));
     rig.fill_segment();
     let next = rig.log.current_segment();
-    assert_eq!(rig.disk.bytes(next).len() as u64, SEGMENT_LEN, "the next one is as long as ever");
+    assert_eq!(rig.disk.bytes(next).len() as u64, len, "the next one is as long as ever");
 }

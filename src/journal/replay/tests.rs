@@ -201,8 +201,8 @@ fn another_format_ends_the_start_and_changes_nothing() {
     log.save(place.path());
     let file = place.path().join("00000001.log");
     let mut bytes = fs::read(&file).unwrap();
-    for at in [0, 512] {
-        bytes[at] = 2;
+    for at in [0, 4096] {
+        bytes[at] = 1;
         let check = crc32fast::hash(&bytes[at..at + 48]).to_le_bytes();
         bytes[at + 48..at + 52].copy_from_slice(&check);
     }

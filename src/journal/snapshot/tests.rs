@@ -115,6 +115,15 @@ fn a_header_that_is_being_written_is_a_segment_to_come() {
         assert_eq!((sealed(&snapshot), snapshot.spares), (vec![], 1), "{len}");
         assert_eq!(snapshot.newest.unwrap().number, number(1), "{len}");
     }
+    // Over what the file was prepared with.
+    for len in [0, 1, 30, 45, 51] {
+        let mut bytes = SegmentHeader::prepared(number(2)).to_vec();
+        bytes[..len].copy_from_slice(&log.segments[1].bytes[..len]);
+        bytes.resize(10_000, 0);
+        fs::write(&path, &bytes).unwrap();
+        let snapshot = take(place.path());
+        assert_eq!((snapshot.newest.unwrap().number, snapshot.spares), (number(1), 1), "{len}");
+    }
     for len in [52, 600, SEGMENT_HEADER_LEN] {
         fs::write(&path, &log.segments[1].bytes[..len]).unwrap();
         let newest = take(place.path()).newest.unwrap();

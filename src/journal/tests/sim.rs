@@ -24,7 +24,7 @@ use crate::types::{
     UnixMillis, Version,
 };
 
-const SEGMENT_LEN: u64 = 16 * 1024;
+const SEGMENT_LEN: u64 = 24 * 1024;
 const RECORD_LEN_MAX: u64 = 3 * 1024;
 const KEYS: u64 = 40;
 const CRASHES_PER_DISK: u64 = 8;
@@ -510,13 +510,16 @@ fn recover_for_real(disk: &SimDisk, shards: u16, expected: &Recovered, seed: u64
     let shards = ShardCount::new(shards).unwrap();
     let files = disk.list().unwrap();
     let owner_of = |id: SessionId| ShardId::new(u16::from(id.as_bytes()[0]));
-    let surveys = files.iter().map(|file| survey(file.number, &disk.bytes(file.number), shards, owner_of));
+    let surveys: Vec<_> =
+        files.iter().map(|file| survey(file.number, &disk.bytes(file.number), shards, owner_of)).collect();
+    let unreadable = surveys.iter().find(|survey| survey.is_unreadable()).map(|survey| survey.number());
+    assert_eq!(unreadable, None, "seed {seed}: no crash makes a header unreadable");
     let terms = Terms {
         wall_now: UnixMillis::new(1_700_000_000_000),
         session_ttl: Ttl::MAX,
         downtime_max: Millis::from_secs(1),
     };
-    let recovery = Recovery::judge(surveys.collect(), terms).unwrap();
+    let recovery = Recovery::judge(surveys, terms).unwrap();
     assert!(!recovery.report().is_damaged(), "seed {seed}: {:?}", recovery.report());
     let mut sessions = BTreeMap::new();
     for shard in shards.shards() {

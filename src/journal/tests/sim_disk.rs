@@ -73,6 +73,8 @@ struct State {
     /// A backup wants nothing to be unlinked.
     is_held: bool,
     unlinks: Vec<SegmentNumber>,
+    /// Syncs of files that went well.
+    syncs: u64,
 }
 
 /// The disk. Clones are the same one.
@@ -95,6 +97,7 @@ impl SimDisk {
             is_dying: false,
             is_held: false,
             unlinks: Vec::new(),
+            syncs: 0,
         })))
     }
 
@@ -129,6 +132,11 @@ impl SimDisk {
     /// What was unlinked, in order.
     pub fn unlinks(&self) -> Vec<SegmentNumber> {
         self.0.borrow().unlinks.clone()
+    }
+
+    /// How many syncs of files went well.
+    pub fn syncs(&self) -> u64 {
+        self.0.borrow().syncs
     }
 
     /// Writes some dirty blocks back, as a kernel does when it likes.
@@ -331,6 +339,7 @@ impl Storage for SimDisk {
         }
         inode.is_len_dirty = false;
         inode.kept.resize(inode.shown.len(), 0);
+        state.syncs += 1;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::super::live::{LiveShard, clock};
 use super::super::log::SyncPolicy;
 use super::super::record::tests::{id, image, name};
 use super::super::tests::Log;
-use super::super::{Entry, JournalMillis, SEGMENT_HEADER_LEN, SessionImage};
+use super::super::{Entry, JournalMillis, SEGMENT_HEADER_LEN, SegmentHeader, SegmentNumber, SessionImage};
 use super::*;
 use crate::types::{ApiKey, BucketId};
 
@@ -58,6 +58,53 @@ fn saved(log: &Log) -> tempfile::TempDir {
 }
 
 #[test]
+fn a_newest_segment_without_a_readable_header_is_damage_and_one_bad_copy_is_none() {
+    let log = rich_log();
+    let place = saved(&log);
+    let path = place.path().join("00000002.log");
+    for filler in [0, 0x55] {
+        for block in [0, 4096] {
+            let mut bytes = log.segments[1].bytes.clone();
+            bytes[block..block + 4096].fill(filler);
+            fs::write(&path, &bytes).unwrap();
+            assert!(check(place.path(), &[("records", "11"), ("verdict", "sound")]).is_sound());
+        }
+        let mut bytes = log.segments[1].bytes.clone();
+        bytes[..SEGMENT_HEADER_LEN].fill(filler);
+        fs::write(&path, &bytes).unwrap();
+        let wanted = [
+            ("segments", "2"),
+            ("spare_segments", "1"),
+            ("damaged_places", "1"),
+            ("torn_bytes", "0"),
+            ("damage", "segment 2 has no readable header: all that it held is lost"),
+            ("verdict", "damaged: lost records that had been kept: 1"),
+        ];
+        assert!(!check(place.path(), &wanted).is_sound());
+    }
+}
+
+#[test]
+fn a_segment_that_was_prepared_and_never_begun_is_a_spare() {
+    let log = rich_log();
+    let place = saved(&log);
+    let number = SegmentNumber::new(3).unwrap();
+    fs::write(place.path().join(number.file_name()), SegmentHeader::prepared(number)).unwrap();
+    for state in ["not in use", "in use by a server, judged as of now"] {
+        let server = (state != "not in use").then(|| Disk::open(place.path()).unwrap());
+        let wanted = [
+            ("state", state),
+            ("segments", "2"),
+            ("spare_segments", "1"),
+            ("needless_segments", "0"),
+            ("verdict", "sound"),
+        ];
+        check(place.path(), &wanted);
+        drop(server);
+    }
+}
+
+#[test]
 fn a_sound_folder_is_told_in_numbers() {
     let log = rich_log();
     let place = saved(&log);
@@ -65,7 +112,7 @@ fn a_sound_folder_is_told_in_numbers() {
     let wanted = [
         ("folder", place.path().to_str().unwrap()),
         ("state", "not in use"),
-        ("format", "1"),
+        ("format", "2"),
         ("segments", "2"),
         ("spare_segments", "1"),
         ("needless_segments", "0"),
@@ -148,13 +195,13 @@ fn what_cannot_be_read_is_not_sound_and_says_why() {
     let segment = place.path().join("00000002.log");
     let whole = fs::read(&segment).unwrap();
     let mut other = whole.clone();
-    for at in [0, 512] {
-        other[at] = 2;
+    for at in [0, 4096] {
+        other[at] = 1;
         let check = crc32fast::hash(&other[at..at + 48]).to_le_bytes();
         other[at + 48..at + 52].copy_from_slice(&check);
     }
     fs::write(&segment, other).unwrap();
-    unreadable(place.path(), "segment 2 is of format 2");
+    unreadable(place.path(), "segment 2 is of format 1");
     fs::remove_file(&segment).unwrap();
     fs::create_dir(&segment).unwrap();
     unreadable(place.path(), "00000002.log");

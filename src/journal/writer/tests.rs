@@ -328,7 +328,7 @@ fn a_start_on_a_full_disk_with_nothing_to_give_up_is_refused_with_what_it_needs(
 fn a_disk_that_fills_up_is_cleaned_out_of_the_reserve_and_nothing_is_lost() {
     let Some(small) = SmallDisk::mount(2_048) else { return };
     let data = small.path().join("data");
-    let mut shard = LiveShard::start(&data, SyncPolicy::EverySecond, 64);
+    let mut shard = LiveShard::start(&data, SyncPolicy::EverySecond, 72);
     small.fill();
     // Far more than there is room for at once: each copy is made of what cleaning gave back.
     (0..1_000).for_each(|_| shard.turn());

@@ -19,7 +19,7 @@ use crate::shard::{Owners, Walked};
 use crate::store::{IdHasher, Walk};
 use crate::types::{ByteCount, Moment, Now, SessionId, ShardCount, ShardId, UnixMillis};
 
-const SEGMENT_LEN: u64 = 16 * 1024;
+const SEGMENT_LEN: u64 = 24 * 1024;
 const CRASHES_PER_DISK: u64 = 6;
 const CLIENTS: usize = 4;
 const BUCKETS: [&str; 2] = ["cart", "shop"];

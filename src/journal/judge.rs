@@ -5,6 +5,8 @@
 //! each bad place is held against the newest synced position: before it, it is damage and is
 //! stepped over; from it on, the log ends there.
 
+use std::mem::take;
+
 use super::recover::{Notice, Report};
 use super::scan::BadSpan;
 use super::segment::SEGMENT_HEADER_LEN;
@@ -25,6 +27,14 @@ impl Kept {
     pub(super) fn events(&self, shard: ShardId) -> &[Event] {
         let events = self.survey.by_owner.get(shard.index()).map_or(&[][..], Vec::as_slice);
         &events[..events.partition_point(|event| event.at < self.clip)]
+    }
+
+    /// The same, taken out.
+    pub(super) fn take_events(&mut self, shard: ShardId) -> Vec<Event> {
+        let len = self.events(shard).len();
+        let mut events = self.survey.by_owner.get_mut(shard.index()).map(take).unwrap_or_default();
+        events.truncate(len);
+        events
     }
 
     /// What else counts, in order.

@@ -49,7 +49,7 @@ pub use folder::{Folder, FolderError, UnlinkHold};
 pub use handle::CoreJournal;
 pub use layout::{BLOB_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LEN_MIN, record_len};
 pub use log::{BACKLOG_MAX, Buffer, Covers, Job, JobResult, Log, LogStart, RoomLimits, SyncPolicy};
-pub use plan::{LoadError, Plan, RestoredSession, Tally};
+pub use plan::{LoadError, Plan, RestoredSession, ShardEvents, Tally};
 pub use progress::{Condition, Level, Progress, Wake};
 pub use record::{
     Entry, NO_SHARD, Origin, Record, SessionImage, TimeMark, bucket_record_len_max, encode,

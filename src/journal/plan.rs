@@ -4,6 +4,8 @@
 //! more and yield the sessions whose newest whole record lies in them. What is yielded is
 //! checked again, and its data is borrowed, so that it is copied once, into the store.
 
+use std::sync::Arc;
+
 use ahash::{AHashMap, AHashSet};
 
 use super::record::{Entry, SessionImage, decode};
@@ -85,9 +87,10 @@ pub(super) struct Fold {
 }
 
 impl Fold {
-    /// Room for so many sessions, so that the map does not grow in steps.
-    pub(super) fn with_capacity(sessions: usize) -> Self {
-        Self { sessions: AHashMap::with_capacity(sessions), lost: AHashSet::default() }
+    /// Room for the sessions that so many events speak of, so that the map does not grow in steps:
+    /// half of a log that is cleaned in time is live.
+    pub(super) fn for_events(events: usize) -> Self {
+        Self { sessions: AHashMap::with_capacity(events / 2), lost: AHashSet::default() }
     }
 
     /// Takes in the next event. Older states never win over newer ones, and a deadline alone
@@ -140,12 +143,13 @@ impl Fold {
         }
     }
 
-    /// The plan for what is left: live sessions of buckets that `has_bucket` knows.
-    pub(super) fn finish(self, terms: PlanTerms, has_bucket: impl Fn(BucketId) -> bool) -> Plan {
+    /// The plan for what is left: live sessions of known buckets.
+    pub(super) fn finish(self, basis: &PlanBasis) -> Plan {
+        let terms = basis.terms;
         let mut tally = Tally { lost: self.lost.len() as u64, ..Tally::default() };
         let mut rows = Vec::with_capacity(self.sessions.len());
         for state in self.sessions.into_values() {
-            if !has_bucket(state.bucket) {
+            if !basis.buckets.contains(&state.bucket) {
                 tally.orphaned += 1;
             // A deadline that is unknown is later than the one known: it is not judged by it.
             } else if matches!(state.logged, Logged::Known(deadline) if deadline <= terms.boot) {
@@ -162,13 +166,44 @@ impl Fold {
     }
 }
 
-/// What all plans of a recovery share.
+/// What all plans of a recovery go by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlanTerms {
     /// The boot, in journal time.
     pub(super) boot: JournalMillis,
     /// The TTL of sessions without their own.
     pub(super) session_ttl: Ttl,
+}
+
+/// What all plans of a recovery are made by.
+#[derive(Debug)]
+pub(super) struct PlanBasis {
+    pub(super) terms: PlanTerms,
+    /// Those that there are.
+    pub(super) buckets: AHashSet<BucketId>,
+}
+
+/// What happened to one shard's sessions, for a plan.
+#[derive(Debug)]
+pub struct ShardEvents {
+    /// In the order of the log.
+    segments: Vec<(SegmentNumber, Vec<Event>)>,
+    basis: Arc<PlanBasis>,
+}
+
+impl ShardEvents {
+    pub(super) fn new(segments: Vec<(SegmentNumber, Vec<Event>)>, basis: Arc<PlanBasis>) -> Self {
+        Self { segments, basis }
+    }
+
+    /// The shard's sessions. The events are gone behind it, each segment's as soon as it can be.
+    pub fn plan(self) -> Plan {
+        let mut fold = Fold::for_events(self.segments.iter().map(|(_, events)| events.len()).sum());
+        for (number, events) in self.segments {
+            events.iter().for_each(|event| fold.apply(number, event));
+        }
+        fold.finish(&self.basis)
+    }
 }
 
 /// Where one shard's sessions lie.

@@ -6,16 +6,18 @@
 //! checkpoint are of no concern. Pure: surveys in, verdict out; nothing on disk has changed
 //! until the caller does what [`Recovery::truncate`] and [`Recovery::unlink`] say.
 
-use ahash::{AHashMap, AHashSet};
+use std::sync::Arc;
+
+use ahash::AHashMap;
 
 use super::buckets::{RestoredRegistry, fold_registry};
 use super::judge::{Judge, Kept};
-use super::plan::{Fold, Plan, PlanTerms};
+use super::plan::{Fold, Plan, PlanBasis, PlanTerms, ShardEvents};
 use super::record::TimeMark;
 use super::segment::HeaderError;
 use super::survey::{Note, Survey};
 use super::units::{JournalMillis, Position, SegmentNumber, Sequence};
-use crate::types::{BootEpoch, ByteCount, Millis, ShardId, Ttl, UnixMillis};
+use crate::types::{BootEpoch, ByteCount, Millis, ShardCount, ShardId, Ttl, UnixMillis};
 
 /// What recovery is told by its caller.
 #[derive(Clone, Copy, Debug)]
@@ -164,20 +166,30 @@ impl Recovery {
         })
     }
 
-    /// The sessions of one shard, as the surveys filed them. For each shard, on any thread.
+    /// The sessions of one shard, as the surveys filed them; none once their events are taken out.
     pub fn plan(&self, shard: ShardId) -> Plan {
-        let events = self.kept.iter().map(|kept| (kept, kept.events(shard)));
-        let wholes = events.clone().map(|(_, events)| events.len()).sum::<usize>();
-        // Half of a log that is cleaned in time is live.
-        let mut fold = Fold::with_capacity(wholes / 2);
-        for (kept, events) in events {
-            for event in events {
-                fold.apply(kept.survey.number, event);
-            }
+        let events = self.kept.iter().map(|kept| (kept.survey.number, kept.events(shard)));
+        let mut fold = Fold::for_events(events.clone().map(|(_, events)| events.len()).sum());
+        for (number, events) in events {
+            events.iter().for_each(|event| fold.apply(number, event));
         }
-        let buckets: AHashSet<_> = self.registry.buckets.iter().map(|bucket| bucket.bucket).collect();
-        let terms = PlanTerms { boot: self.boot, session_ttl: self.terms.session_ttl };
-        fold.finish(terms, |bucket| buckets.contains(&bucket))
+        fold.finish(&self.plan_basis())
+    }
+
+    /// Takes out, for each of `shards`, what its plan is made of. That is as much as the log is long,
+    /// and need not be there any more while sessions are loaded.
+    pub fn take_events(&mut self, shards: ShardCount) -> Vec<ShardEvents> {
+        let basis = Arc::new(self.plan_basis());
+        let of_shard = |shard| {
+            let segments = self.kept.iter_mut().map(|kept| (kept.survey.number, kept.take_events(shard)));
+            ShardEvents::new(segments.collect(), Arc::clone(&basis))
+        };
+        shards.shards().map(of_shard).collect()
+    }
+
+    fn plan_basis(&self) -> PlanBasis {
+        let buckets = self.registry.buckets.iter().map(|bucket| bucket.bucket).collect();
+        PlanBasis { terms: PlanTerms { boot: self.boot, session_ttl: self.terms.session_ttl }, buckets }
     }
 
     /// The segments that hold what is to be restored, in the order of the log.

@@ -18,6 +18,7 @@ use std::thread;
 use super::disk::{Disk, OpenError};
 use super::feed::{FeedError, SegmentFeed, start_feed};
 use super::folder::{Folder, FolderError};
+use super::plan::ShardEvents;
 use super::recover::{RecoverError, Recovery, Report, Terms};
 use super::storage::SegmentFile;
 use super::survey::{Survey, survey};
@@ -224,6 +225,11 @@ impl Replay {
     /// The verdict, with a plan for each shard.
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
+    }
+
+    /// Takes out, for each of `shards`, what its plan is made of.
+    pub fn take_events(&mut self, shards: ShardCount) -> Vec<ShardEvents> {
+        self.recovery.take_events(shards)
     }
 
     /// The segments that hold what is to be restored, oldest first: what the log starts from.

@@ -127,13 +127,21 @@ fn load(recovery: &Recovery, segments: &[Segment], shards: u16) -> (Sessions, Ta
     (sessions, sum)
 }
 
-/// Judges and loads with one shard and with three: the outcome is the same.
+/// Judges and loads with one shard and with three: the outcome is the same, and the same plans
+/// come of events that are taken out.
 fn recover(log: &Log) -> (Sessions, Recovery) {
     let one = judge(&log.segments, 1).unwrap();
-    let three = judge(&log.segments, 3).unwrap();
+    let mut three = judge(&log.segments, 3).unwrap();
     assert_eq!(one.report(), three.report());
+    let events = judge(&log.segments, 3).unwrap().take_events(ShardCount::new(3).unwrap());
+    for (events, shard) in events.into_iter().zip(0..) {
+        let (plan, expected) = (events.plan(), three.plan(ShardId::new(shard)));
+        assert_eq!(format!("{plan:?}"), format!("{expected:?}"));
+    }
     let loaded = load(&one, &log.segments, 1);
     assert_eq!(loaded, load(&three, &log.segments, 3));
+    three.take_events(ShardCount::new(3).unwrap());
+    assert!(load(&three, &log.segments, 3).0.is_empty(), "what was taken out is gone");
     (loaded.0, one)
 }
 

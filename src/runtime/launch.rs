@@ -162,12 +162,12 @@ pub fn run(settings: LaunchSettings) -> Result<(), LaunchError> {
     if let Some(listener) = admin_listener {
         admin::start(listener, common.admin_state(), settings.memory_max)?;
     }
-    let restoring = match &settings.journal {
+    let mut restoring = match &settings.journal {
         Some(journal) => Some(Restoring::open(journal, &settings.rules, &common.owners, &common.replay)?),
         None => None,
     };
     let (events_in, events) = unbounded();
-    let cores = start_cores(&settings, (&plan, restoring.as_ref()), &common, &events_in)?;
+    let cores = start_cores(&settings, (&plan, restoring.as_mut()), &common, &events_in)?;
     let restored = await_restored(&events, plan.shards)?;
     let (journal, core_journals) = match restoring {
         Some(restoring) => start_journal(restoring, restored, (&settings, &common, &cores))?,
@@ -297,7 +297,7 @@ struct StartedCore {
 
 fn start_cores(
     settings: &LaunchSettings,
-    (plan, restoring): (&Plan, Option<&Restoring>),
+    (plan, mut restoring): (&Plan, Option<&mut Restoring>),
     common: &Common,
     events: &Sender<Event>,
 ) -> Result<Vec<StartedCore>, LaunchError> {
@@ -310,11 +310,12 @@ fn start_cores(
         inboxes.push((inbox, bell));
         doorbells.push(doorbell);
     }
-    let mut parts = match restoring {
+    let mut parts = match &mut restoring {
         Some(restoring) => restoring.parts(&common.replay)?,
         None => Vec::new(),
     }
     .into_iter();
+    let restoring = restoring.as_deref();
     let mut cores = Vec::with_capacity(doorbells.len());
     let places = plan.shards.shards().zip(&plan.pins).zip(inboxes.into_iter().zip(doorbells));
     for ((here, pin), ((inbox, bell), doorbell)) in places {

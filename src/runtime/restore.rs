@@ -17,13 +17,13 @@ use super::memory::memory_allowed;
 use crate::api::SessionRules;
 use crate::journal::{
     CoreJournal, Filing, Journal, JournalClock, JournalStart, LogStart, Replay, ReplayProgress, ReplayTerms,
-    Report, RestartTerms, Salt, SegmentFeed, Tally, Terms, session_record_len,
+    Report, RestartTerms, Salt, SegmentFeed, ShardEvents, Tally, Terms, session_record_len,
 };
 use crate::metrics::JournalMetrics;
 use crate::registry::{BucketState, Buckets};
 use crate::shard::{Owners, Shard};
 use crate::store::CONTENT_TYPE_LEN_MAX;
-use crate::types::{ByteCount, ShardCount, ShardId};
+use crate::types::{ByteCount, ShardCount};
 
 /// Notices of a replay that are logged one by one; `seshun verify` tells all.
 const NOTICES_LOGGED_MAX: usize = 20;
@@ -39,7 +39,7 @@ const SEGMENT_LEN: ByteCount = ByteCount::from_mib(64);
 
 /// A folder that was read and judged, and is locked.
 pub struct Restoring {
-    replay: Arc<Replay>,
+    replay: Replay,
     clock: JournalClock,
     buckets: Arc<Buckets>,
     settings: JournalSettings,
@@ -48,7 +48,7 @@ pub struct Restoring {
 
 /// What one core restores.
 pub struct ShardRestore {
-    replay: Arc<Replay>,
+    events: ShardEvents,
     feed: SegmentFeed,
     /// Moments in journal time.
     pub clock: JournalClock,
@@ -113,7 +113,7 @@ impl Restoring {
             buckets: Arc::new(buckets),
             settings: settings.clone(),
             shards: owners.shards(),
-            replay: Arc::new(replay),
+            replay,
         })
     }
 
@@ -128,10 +128,10 @@ impl Restoring {
     }
 
     /// What each core restores, by shard.
-    pub fn parts(&self, progress: &Arc<ReplayProgress>) -> Result<Vec<ShardRestore>, LaunchError> {
+    pub fn parts(&mut self, progress: &Arc<ReplayProgress>) -> Result<Vec<ShardRestore>, LaunchError> {
         let feeds = self.replay.feed((usize::from(self.shards.get()), segments_in_memory()), progress)?;
-        let part = |feed| ShardRestore { replay: Arc::clone(&self.replay), feed, clock: self.clock };
-        Ok(feeds.into_iter().map(part).collect())
+        let part = |(events, feed)| ShardRestore { events, feed, clock: self.clock };
+        Ok(self.replay.take_events(self.shards).into_iter().zip(feeds).map(part).collect())
     }
 
     /// Starts the log once every core has restored its sessions. What each core holds of it, by
@@ -166,9 +166,9 @@ impl Restoring {
 }
 
 impl ShardRestore {
-    /// Loads the sessions that `here` owns, each in its place, as they come by.
-    pub fn load(self, here: ShardId, shard: &mut Shard) -> Result<Restored, LaunchError> {
-        let plan = self.replay.recovery().plan(here);
+    /// Loads the sessions that this core owns, each in its place, as they come by.
+    pub fn load(self, shard: &mut Shard) -> Result<Restored, LaunchError> {
+        let plan = self.events.plan();
         let mut record_len_max = 0;
         for segment in self.feed {
             let segment = segment?;

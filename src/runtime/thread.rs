@@ -164,7 +164,7 @@ fn restore(
     let mut shard = Shard::new(store);
     let clock = seed.past.restore.as_ref().map(|part| part.clock);
     let restored = match seed.past.restore.take() {
-        Some(part) => part.load(seed.here, &mut shard)?,
+        Some(part) => part.load(&mut shard)?,
         None => Restored::default(),
     };
     let _ = events.send(Event::Restored(restored));

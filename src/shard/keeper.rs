@@ -39,7 +39,7 @@ pub(super) struct Logged {
     /// The deadline of its newest record, rounded down to the second: rather too early, which
     /// only means that a touch is logged earlier.
     deadline_secs: u32,
-    /// The lower half of its newest record's sequence.
+    /// The lower half of its newest record's sequence, copies left out.
     sequence_low: u32,
 }
 
@@ -167,8 +167,16 @@ impl Keeper {
     /// slack would let a session outlive its time as often as it is copied between crashes.
     pub(super) fn copied(&mut self, view: &SessionView<'_>) -> Stamp {
         self.counters.copies += 1;
-        let logged = Logged::of(view.stamp).map_or_else(|| self.with_slack(view), Logged::deadline);
-        self.log_whole(view, logged.max(self.clock.time_of(view.deadline)), Entry::Update).0
+        let before = Logged::of(view.stamp);
+        let deadline = before.map_or_else(|| self.with_slack(view), Logged::deadline);
+        let deadline = deadline.max(self.clock.time_of(view.deadline));
+        let (stamp, _) = self.log_whole(view, deadline, Entry::Update);
+        // Whoever is shown the session need not wait for the copy: its older record is there until
+        // all copies are synced, and says the same.
+        match (Logged::of(stamp), before) {
+            (Some(copy), Some(before)) => Logged { sequence_low: before.sequence_low, ..copy }.stamp(),
+            _ => stamp,
+        }
     }
 
     /// Logs that a client has removed a session.

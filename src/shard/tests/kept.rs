@@ -356,6 +356,27 @@ fn what_lives_in_old_segments_is_logged_again_a_piece_at_a_time_and_they_can_go(
 }
 
 #[test]
+fn nobody_waits_for_a_copy_and_a_session_can_be_read_although_its_copy_failed() {
+    for policy in [SyncPolicy::EverySecond, SyncPolicy::Always] {
+        let mut life = Life::new(policy);
+        life.apply(1, create(b"kept", None));
+        life.settle();
+        let unsynced = life.apply(2, create(b"on its way", None)).1;
+        let cut = life.shard.journal().unwrap().progress().segment().next().unwrap();
+        assert_eq!(life.shard.copy_below(cut, at(life.millis)), Walked::Done);
+        assert_eq!(life.shard.keeper_counters().copies, 2);
+        assert!(life.read(1).1.is_none());
+        assert_eq!(life.read(2).1, unsynced, "for its own record, and no longer");
+        life.disk.fail_write_after(0);
+        life.disk.die_at_failure();
+        life.write();
+        assert!(life.journal.log.is_poisoned());
+        let (known, lost) = (life.read(1).1, life.read(2).1);
+        assert!(life.missing(known).is_none() && !life.missing(lost).is_none());
+    }
+}
+
+#[test]
 fn a_due_session_is_neither_copied_nor_lost_before_its_time() {
     let mut life = Life::new(SyncPolicy::EverySecond);
     life.apply(1, create(b"a", Some(ttl(10))));

@@ -9,19 +9,12 @@ use allocation_counter::{AllocationInfo, measure};
 
 #[path = "../benches/path/bed.rs"]
 mod bed;
-
-use std::path::Path;
-use std::sync::Arc;
-use std::thread;
+#[path = "../benches/path/kept.rs"]
+mod kept;
 
 use bed::{Bed, DATA_BYTES, ID_LEN};
-use seshun::journal::{
-    CoreJournal, Filing, Journal, JournalClock, JournalStart, Level, LogStart, Replay, ReplayProgress,
-    ReplayTerms, RestartTerms, Salt, SyncPolicy, Terms,
-};
-use seshun::registry::{BucketState, Buckets};
-use seshun::runtime::clock::Clock;
-use seshun::types::{ApiKey, BucketId, BucketName, ByteCount, Millis, ShardCount, ShardId};
+use kept::{kept_bed, settle};
+use seshun::journal::{Level, SyncPolicy};
 
 /// Requests before counting: buffers and tables have grown to what they need.
 const WARM_UP: usize = 50;
@@ -155,58 +148,10 @@ fn a_refusal_allocates_its_body_alone() {
     }
 }
 
-/// A journal over an empty folder, the one core's side of it, and its clock.
-fn journal(path: &Path) -> (Journal, CoreJournal, JournalClock) {
-    let filing = Filing { shards: ShardCount::ONE, owner_of: &|_| ShardId::FIRST };
-    let terms =
-        Terms { wall_now: bed::now().wall, session_ttl: bed::ttl(), downtime_max: Millis::from_secs(1) };
-    let replay = Replay::open(path, &ReplayTerms { filing, terms, threads: 1 }, &ReplayProgress::new())
-        .expect("an empty folder is a good one");
-    let clock = JournalClock::new(replay.recovery().boot_time(), bed::now().moment);
-    let terms = RestartTerms {
-        policy: SyncPolicy::Always,
-        shards: ShardCount::ONE,
-        journal_time: replay.recovery().boot_time(),
-        live: ByteCount::ZERO,
-        record_len_max: ByteCount::from_mib(2),
-        draw_salt: Box::new(|| Salt::from_random([5; 16])),
-    };
-    let start = JournalStart {
-        storage: replay.disk().clone(),
-        log: LogStart::behind(replay.recovery(), replay.kept_segments(), terms),
-        wake: Box::new(|_| {}),
-        clock: Clock::now,
-        stopwatch: Clock::stopwatch,
-        metrics: Arc::default(),
-    };
-    let (journal, mut cores) = Journal::start(start).expect("a folder with room");
-    (journal, cores.pop().expect("one core a shard"), clock)
-}
-
-/// A bed of one node that keeps its sessions in this journal.
-fn kept_bed(core: CoreJournal, clock: JournalClock) -> Bed {
-    let name = BucketName::parse(b"cart").expect("a bucket's name");
-    let key = Some(ApiKey::from_random(&[1; 32]));
-    let states = vec![BucketState { id: BucketId::new(0), name, key }];
-    let mut core = Some(core);
-    Bed::over(1, Buckets { states, next: BucketId::new(1) }, |shard| {
-        shard.keep_in(core.take().expect("one node"), clock, bed::ttl());
-    })
-}
-
-/// Waits until all that was logged is synced.
-fn settle(bed: &Bed) {
-    let journal = bed.nodes[0].journal().expect("the bed is kept");
-    while journal.reached(ShardId::FIRST, Level::Synced) < journal.last() {
-        thread::yield_now();
-    }
-}
-
 #[test]
 fn with_a_journal_a_warm_connection_allocates_as_little() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's folder takes another");
-    let (_journal, core, clock) = journal(folder.path());
-    let mut bed = kept_bed(core, clock);
+    let (mut bed, _journal) = kept_bed(folder.path(), SyncPolicy::Always);
     let ids = bed.fill(0, SESSIONS);
     let path = format!("/session/cart/{}", String::from_utf8_lossy(&ids[3]));
     let (get, post) = (bed.request("GET", &path, 0), bed.request("POST", &path, DATA_BYTES));
@@ -215,7 +160,7 @@ fn with_a_journal_a_warm_connection_allocates_as_little() {
     let mut counted_of = |request: &[u8]| {
         let count = |_| {
             let info = counted(&mut bed, request);
-            settle(&bed);
+            settle(&bed, Level::Synced);
             info
         };
         (0..ROUNDS).map(count).last().expect("there are rounds")

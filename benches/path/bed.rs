@@ -175,7 +175,12 @@ impl Bed {
                     conversation.input().restore_input(input);
                     rest = behind;
                 }
-                Next::Write => take_output(conversation, received),
+                Next::Write => {
+                    // A driver looks, too, and lets the output wait for what has not come yet.
+                    let node = &self.nodes[*core];
+                    let _ = conversation.waits().first_missing(|shard, wait| node.missing(shard, wait));
+                    take_output(conversation, received);
+                }
                 Next::Ask(owner, parcel) => {
                     let answer = self.carry(owner, parcel);
                     conversation.take_answer(&mut self.nodes[*core], answer);

@@ -2,7 +2,7 @@
 //!
 //! A bad head makes the scan search for the next place where a record can begin, 8 bytes at
 //! a time, by the segment's salt: blobs cannot imitate it. What was skipped is then named
-//! from behind, tail by tail, as far as the tails are good. The scan judges nothing: whether
+//! from behind, by each tail in it that is good. The scan judges nothing: whether
 //! a bad span is damage or the torn end of the log only all segments together can tell.
 //!
 //! Pure, linear in the segment's length, and it never panics on any bytes.
@@ -94,17 +94,29 @@ impl<'b> Scan<'b> {
         (at + ALIGN..end).step_by(ALIGN).find(can_begin).unwrap_or(end)
     }
 
-    /// The spans from `start` to `end`, the last first: as many as tails tell, then the rest.
-    fn name_backwards(&self, start: usize, mut end: usize) -> Vec<BadSpan> {
+    /// The spans from `start` to `end`, the last first: those that tails tell, and what is between.
+    /// What is named does not depend on where the hole ends: the log may be cut off within it.
+    fn name_backwards(&self, start: usize, end: usize) -> Vec<BadSpan> {
         let mut spans = Vec::new();
-        while let Some(tail) = Tail::read_before(self.segment, end, |at| self.salt.marks(at)) {
+        // From `at` to `unnamed` no tail tells anything.
+        let (mut at, mut unnamed) = (end, end);
+        while at > start {
+            let tail = Tail::read_before(self.segment, at, |at| self.salt.marks(at));
             // A record that begins before the hole was read already: this tail is an accident.
-            let Some(begin) = end.checked_sub(tail.len()).filter(|begin| *begin >= start) else { break };
-            spans.push(span(begin, end, Some(lost_by(tail.kind, tail.id)), None));
-            end = begin;
+            let begin = tail.and_then(|tail| at.checked_sub(tail.len())).filter(|begin| *begin >= start);
+            let Some((tail, begin)) = tail.zip(begin) else {
+                // Records end at multiples of 8, but a file that was cut may end anywhere.
+                at = (at - 1) / ALIGN * ALIGN;
+                continue;
+            };
+            if at < unnamed {
+                spans.push(span(at, unnamed, None, None));
+            }
+            spans.push(span(begin, at, Some(lost_by(tail.kind, tail.id)), None));
+            (at, unnamed) = (begin, begin);
         }
-        if end > start {
-            spans.push(span(start, end, None, None));
+        if unnamed > start {
+            spans.push(span(start, unnamed, None, None));
         }
         debug_assert!(!spans.is_empty(), "something was skipped");
         spans

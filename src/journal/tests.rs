@@ -1,6 +1,7 @@
 //! What a log leaves: newest states, tears and damage, chains, clocks, keys; and a naive model.
 
 mod model;
+mod repeated;
 
 use std::collections::BTreeMap;
 use std::fs;

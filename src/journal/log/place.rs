@@ -112,7 +112,7 @@ impl<S: Storage> Log<S> {
         self.last_mark = now.moment;
     }
 
-    fn time_mark(&self, now: Now) -> TimeMark {
+    pub(super) fn time_mark(&self, now: Now) -> TimeMark {
         let (time, at) = self.clock;
         TimeMark { journal: time.after(now.moment.since(at)), wall: now.wall }
     }

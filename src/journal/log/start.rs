@@ -78,11 +78,20 @@ impl<S: Storage> Log<S> {
         Ok(log)
     }
 
-    /// Says from which segment on the log is needed, and what time it is.
+    /// Says from which segment on the log is needed, what of it is synced, and what time it is.
     fn found(&mut self, continues: Option<Position>, now: Now) -> Result<(), StorageError> {
         let oldest = self.older.front().map_or(self.current.number, |segment| segment.number);
         self.queue_mark(Entry::Checkpoint(oldest), parts::PartKind::Checkpoint(oldest));
-        self.mark_time(now);
+        match continues {
+            // All of it was synced just now. What tells damage before from a tear may lie behind the
+            // place where it ends, and is lost with that: a start after this one has to find the same.
+            Some(end) => {
+                let mark = self.time_mark(now);
+                self.queue_mark(Entry::Synced { upto: end, mark }, parts::PartKind::TimeMark);
+                self.last_mark = now.moment;
+            }
+            None => self.mark_time(now),
+        }
         self.place(now.moment)?;
         self.sync_inline(now)?;
         // What was torn off gives its room back; the new header has voided it already.

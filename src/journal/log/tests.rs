@@ -885,3 +885,17 @@ fn a_start_on_a_disk_with_little_room_begins_with_a_shorter_segment() {
     let next = rig.log.current_segment();
     assert_eq!(rig.disk.bytes(next).len() as u64, len, "the next one is as long as ever");
 }
+
+#[test]
+fn a_start_says_at_once_that_all_it_goes_on_behind_is_synced() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let (disk, start) = restart(&old, 6);
+    let (next, end) = (start.next, start.continues.unwrap());
+    drop(Log::start(disk.clone(), start, old.now).unwrap());
+    let bytes = disk.after_power_loss().bytes(next);
+    let survey = survey(next, &bytes, ShardCount::ONE, |_| SHARD);
+    let says_so = |(_, note): &(LogOffset, Note)| matches!(note, Note::Synced(upto, _) if *upto == end);
+    assert!(survey.notes.iter().any(says_so), "{:?}", survey.notes);
+}

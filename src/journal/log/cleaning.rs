@@ -140,7 +140,7 @@ impl<S: Storage> Log<S> {
     /// The segment before which a part of the log lies, and one segment at least; no
     /// more where there might be no room for all that could live in it. None while the reserve
     /// does not hold even one segment's copies and more is about to come, nor where the registry,
-    /// which is copied whole each time, would take what the cut gives.
+    /// which is copied whole each time, would take what the cut gives; damage goes all the same.
     fn choose_cut(&self) -> Option<SegmentNumber> {
         let part = (self.content() / CUT_PART).max(2 * self.registry_bytes);
         let room = self.room_to_copy().saturating_sub(self.registry_bytes);
@@ -156,7 +156,7 @@ impl<S: Storage> Log<S> {
             let is_last = next.is_none_or(|next| before + next.len.as_u64() > room);
             if before >= part || is_last {
                 let cut = next.map_or(self.current.number, |next| next.number);
-                return (before > self.registry_bytes).then_some(cut);
+                return (before > self.registry_bytes || self.has_damage()).then_some(cut);
             }
         }
         None

@@ -887,6 +887,28 @@ fn a_start_on_a_disk_with_little_room_begins_with_a_shorter_segment() {
 }
 
 #[test]
+fn damage_is_cleaned_also_where_the_registry_takes_more_than_the_log_before() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    for is_damaged in [false, true] {
+        let (disk, mut start) = restart(&old, 6);
+        start.is_damaged = is_damaged;
+        let next = start.next;
+        let mut rig = Rig {
+            log: Log::start(disk.clone(), start, old.now).unwrap(),
+            disk,
+            now: old.now,
+            sequence: Sequence::NONE,
+        };
+        let registry = ByteCount::new(10 * SEGMENT_LEN);
+        rig.log.set_live(registry, registry);
+        rig.pass(10);
+        assert_eq!(rig.log.cut(), is_damaged.then_some(next));
+    }
+}
+
+#[test]
 fn a_start_says_at_once_that_all_it_goes_on_behind_is_synced() {
     let mut old = rig(SyncPolicy::Always);
     (0..5).for_each(|_| old.fill_segment());

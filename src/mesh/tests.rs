@@ -1,11 +1,13 @@
 //! Tests of the mesh as a whole: nodes, conversations and a network between them, in one
 //! thread and on a virtual clock. `directed` tells single stories, `simulation` draws
 //! thousands of requests from a seed and compares every answer with a model, `crashes` ends
-//! whole servers at any point and asks what is left, `foresight` tells whose sessions are looked
+//! whole servers at any point and asks what is left, `damage` does so where bits of what was
+//! synced have flipped, `foresight` tells whose sessions are looked
 //! at before their turn.
 
 mod answer;
 mod crashes;
+mod damage;
 mod directed;
 mod foresight;
 mod keys;
@@ -15,3 +17,4 @@ mod requests;
 mod scale;
 mod simulation;
 mod world;
+mod wounds;

@@ -107,7 +107,7 @@ impl<S: Storage> Log<S> {
     }
 
     /// Whether a segment is left that was there when damage was found.
-    fn has_damage(&self) -> bool {
+    pub fn has_damage(&self) -> bool {
         let oldest = self.older.front().map(|segment| segment.number);
         self.damaged_below.zip(oldest).is_some_and(|(below, oldest)| oldest < below)
     }

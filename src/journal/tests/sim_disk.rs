@@ -195,6 +195,15 @@ impl SimDisk {
         Self(Rc::new(RefCell::new(state)))
     }
 
+    /// The medium goes bad: a byte of a segment is another one from now on.
+    pub fn damage(&self, number: SegmentNumber, at: usize, flipped: u8) {
+        let state = &mut *self.0.borrow_mut();
+        let inode = &mut state.inodes[state.shown[&number]];
+        for bytes in [&mut inode.shown, &mut inode.kept] {
+            bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= flipped);
+        }
+    }
+
     /// A segment's bytes as they are shown.
     pub fn bytes(&self, number: SegmentNumber) -> Vec<u8> {
         let state = self.0.borrow();

@@ -19,10 +19,10 @@ use crate::shard::{Owners, Walked};
 use crate::store::{IdHasher, Walk};
 use crate::types::{ByteCount, Moment, Now, SessionId, ShardCount, ShardId, UnixMillis};
 
-const SEGMENT_LEN: u64 = 24 * 1024;
+pub(super) const SEGMENT_LEN: u64 = 24 * 1024;
 const CRASHES_PER_DISK: u64 = 6;
 const CLIENTS: usize = 4;
-const BUCKETS: [&str; 2] = ["cart", "shop"];
+pub(super) const BUCKETS: [&str; 2] = ["cart", "shop"];
 
 /// What a request asks for.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl Client {
 
 /// Counts over all lives.
 #[derive(Clone, Copy, Default, Debug)]
-struct Tally {
+pub(super) struct Tally {
     crashes: u64,
     power_losses: u64,
     orderly: u64,
@@ -75,7 +75,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.crashes += other.crashes;
         self.power_losses += other.power_losses;
         self.orderly += other.orderly;
@@ -90,26 +90,26 @@ impl Tally {
 }
 
 /// Everything that outlives a life.
-struct Clients {
-    dice: Dice,
-    sessions: BTreeMap<String, Known>,
-    keys: [KnownKey; BUCKETS.len()],
+pub(super) struct Clients {
+    pub(super) dice: Dice,
+    pub(super) sessions: BTreeMap<String, Known>,
+    pub(super) keys: [KnownKey; BUCKETS.len()],
     numbers: u64,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// One life of a server.
-struct Life {
-    world: World,
+pub(super) struct Life {
+    pub(super) world: World,
     owners: Owners,
     clients: Vec<Client>,
     /// Connections that are over, whose requests may still be served somewhere.
     gone: Vec<Client>,
-    policy: SyncPolicy,
+    pub(super) policy: SyncPolicy,
 }
 
 impl Life {
-    fn begin(past: &Past, dice: &mut Dice) -> Option<Self> {
+    pub(super) fn begin(past: &Past, dice: &mut Dice) -> Option<Self> {
         let limits = NodeLimits {
             output_bytes_max: *dice.pick(&[1_500, 1 << 20]),
             requests_per_turn_max: *dice.pick(&[1, 32]),
@@ -132,12 +132,12 @@ impl Life {
     }
 
     /// How far each shard's log is synced.
-    fn synced(&self) -> Vec<u64> {
+    pub(super) fn synced(&self) -> Vec<u64> {
         self.owners.shards().shards().map(|shard| self.reached(shard, Level::Synced)).collect()
     }
 
     /// Does one thing, whatever the dice say.
-    fn act(&mut self, clients: &mut Clients) {
+    pub(super) fn act(&mut self, clients: &mut Clients) {
         let core = clients.dice.below(self.world.cores.len());
         match clients.dice.below(100) {
             0..=39 => self.go_on(clients),
@@ -283,7 +283,7 @@ impl Life {
     }
 
     /// Ends this life, in order if that can be; what its disk has is the next one's past.
-    fn end(mut self, end: &mut End, clients: &mut Clients) -> Past {
+    pub(super) fn end(mut self, end: &mut End, clients: &mut Clients) -> Past {
         if *end == End::Orderly {
             let is_whole = self.end_in_order();
             self.look(clients);
@@ -400,7 +400,7 @@ fn request(method: &str, path: &str, key: &str, fields: &str) -> String {
 }
 
 impl Clients {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let (sessions, tally) = (BTreeMap::new(), Tally::default());
         Self { dice: Dice::new(seed), sessions, keys: Default::default(), numbers: 0, tally }
     }
@@ -504,7 +504,7 @@ fn with_data(method: &str, path: &str, key: &str, (number, fields): (u64, &str))
 
 /// Sometimes something fails in this life. A disk that has lied about a sync shows what it does
 /// not have, which only a power loss can bring to light.
-fn plan_end(disk: &SimDisk, dice: &mut Dice) -> End {
+pub(super) fn plan_end(disk: &SimDisk, dice: &mut Dice) -> End {
     let count = |dice: &mut Dice| dice.below(80) as u64;
     match dice.below(10) {
         0 => disk.fail_write_after(count(dice)),

@@ -74,6 +74,16 @@ pub(super) struct Place {
     pub(super) now: u64,
 }
 
+/// A session as it is found after a crash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    pub(super) version: u64,
+    /// The number of its data.
+    pub(super) data: u64,
+    /// Milliseconds of the wall clock.
+    pub(super) expires: u64,
+}
+
 impl Known {
     /// What anybody has been told of it so far.
     pub(super) fn before(&self) -> Before {
@@ -81,11 +91,7 @@ impl Known {
     }
 
     fn newest(&self) -> u64 {
-        let versions = self.told.iter().filter_map(|told| match told.what {
-            What::Version { version, .. } => Some(version),
-            What::Gone | What::Deleted => None,
-        });
-        versions.max().unwrap_or(0)
+        self.told.iter().filter_map(Told::version).max().unwrap_or(0)
     }
 
     fn is_gone(&self) -> bool {
@@ -95,6 +101,10 @@ impl Known {
     /// An answer with a version was made, told or not: a version is one data's for ever.
     pub(super) fn made(&mut self, answer: &Answer, data: Option<u64>) {
         let (Some(version), Some(expires)) = (answer.number("ETag"), expires_of(answer)) else { return };
+        self.made_at(version, data, expires);
+    }
+
+    fn made_at(&mut self, version: u64, data: Option<u64>, expires: u64) {
         self.made_expires = self.made_expires.max(expires);
         if let Some(data) = data {
             let known = *self.data.entry(version).or_insert(data);
@@ -150,44 +160,72 @@ impl Known {
         data: Option<u64>,
         place: Place,
     ) {
-        let is_safe = |told: &Told| {
-            let is_synced = synced.is_none_or(|synced| told.written <= synced[told.owner.index()]);
-            told.what == What::Deleted || is_synced
-        };
-        let safe = || self.told.iter().filter(|told| is_safe(told));
-        let is_gone = safe().any(|told| !matches!(told.what, What::Version { .. }));
-        let promised = self.promised(is_safe);
-        let newest = safe().filter_map(|told| match told.what {
-            What::Version { version, .. } => Some(version),
-            What::Gone | What::Deleted => None,
+        assert!(matches!(answer.status, 200 | 404), "a session is there or is not");
+        let found = expires_of(answer).map(|expires| {
+            let slack = if end == End::Orderly { 0 } else { (self.ttl / 16).clamp(3_000, 3_600_000) };
+            let latest = (self.made_expires + slack).min(place.now + self.ttl);
+            assert!(expires <= latest, "{} ms longer after {end:?}", expires - latest);
+            Found { version: answer.number("ETag").unwrap(), data: data.unwrap(), expires }
         });
-        let newest = newest.max().unwrap_or(0);
-        if answer.status == 404 {
+        self.judge_found((end, synced), found, place);
+    }
+
+    /// The same, of what is found where nobody was asked; it may live longer.
+    pub(super) fn judge_found(
+        &mut self,
+        (end, synced): (End, Option<&[u64]>),
+        found: Option<Found>,
+        place: Place,
+    ) {
+        let is_safe = |told: &Told| told.is_safe(synced);
+        let promised = self.promised(is_safe);
+        if let Some(Found { version, expires, .. }) = found {
+            assert!(!self.is_safely_gone(synced), "back after {end:?}");
+            let newest = self.told.iter().filter(|told| is_safe(told)).filter_map(Told::version);
+            let newest = newest.max().unwrap_or(0);
+            assert!(version >= newest, "version {version} after {end:?}, {newest} was told");
+            assert!(expires >= promised, "{} ms shorter after {end:?}", promised - expires);
+        } else {
             let may_be_gone = self.is_gone() || self.deletes_away > 0 || self.is_delete_lost;
             assert!(
                 may_be_gone || promised <= place.now,
                 "lost by {end:?}, {} ms early",
                 promised - place.now
             );
-        } else {
-            assert_eq!(answer.status, 200, "a session is there or is not");
-            assert!(!is_gone, "back after {end:?}");
-            let version = answer.number("ETag").unwrap();
-            assert!(version >= newest, "version {version} after {end:?}, {newest} was told");
-            let expires = expires_of(answer).unwrap();
-            assert!(expires >= promised, "{} ms shorter after {end:?}", promised - expires);
-            let slack = if end == End::Orderly { 0 } else { (self.ttl / 16).clamp(3_000, 3_600_000) };
-            let latest = (self.made_expires + slack).min(place.now + self.ttl);
-            assert!(expires <= latest, "{} ms longer after {end:?}", expires - latest);
-            self.made(answer, data);
+        }
+        self.take_found(found, place);
+    }
+
+    /// Takes what is found as all that is known, whatever was known before; but a version has the
+    /// data that it had.
+    pub(super) fn take_found(&mut self, found: Option<Found>, place: Place) {
+        if let Some(Found { version, data, expires }) = found {
+            self.made_at(version, Some(data), expires);
         }
         self.told.clear();
         (self.deletes_away, self.is_delete_lost) = (0, false);
-        let what = match expires_of(answer) {
-            Some(expires) => What::Version { version: answer.number("ETag").unwrap(), expires },
-            None => What::Gone,
-        };
+        let what = found
+            .map_or(What::Gone, |found| What::Version { version: found.version, expires: found.expires });
         self.tell(what, place);
+    }
+
+    /// Whether somebody was told that it is gone, which no such crash may take back.
+    pub(super) fn is_safely_gone(&self, synced: Option<&[u64]>) -> bool {
+        self.told.iter().any(|told| told.is_safe(synced) && told.version().is_none())
+    }
+}
+
+impl Told {
+    fn version(&self) -> Option<u64> {
+        match self.what {
+            What::Version { version, .. } => Some(version),
+            What::Gone | What::Deleted => None,
+        }
+    }
+
+    fn is_safe(&self, synced: Option<&[u64]>) -> bool {
+        let is_synced = synced.is_none_or(|synced| self.written <= synced[self.owner.index()]);
+        self.what == What::Deleted || is_synced
     }
 }
 
@@ -226,6 +264,14 @@ impl KnownKey {
         if let Some(key) = self.current.take() {
             self.removed.insert(key);
         }
+    }
+
+    /// Takes the key that is found as it is. Whether it had been told as removed.
+    pub(super) fn take_found(&mut self, found: Option<&str>) -> bool {
+        let is_back = found.is_some_and(|key| self.removed.remove(key));
+        self.is_change_lost = true;
+        self.judge(found);
+        is_back
     }
 
     /// Judges the key that is found after a crash, and takes it as what is known.

@@ -627,7 +627,8 @@ impl World {
     }
 }
 
-fn recover(past: &Past, owners: &Owners) -> Recovery {
+/// Judges all that is there.
+pub(super) fn recover(past: &Past, owners: &Owners) -> Recovery {
     let terms = Terms {
         wall_now: past.now.wall,
         session_ttl: ttl(TTL_SECONDS),

@@ -161,7 +161,7 @@ fn replay(path: &Path, shards: ShardCount) -> Vec<Vec<Box<[u8]>>> {
     let filing = Filing { shards, owner_of: &owner_of };
     let terms = ReplayTerms { filing, terms: TERMS, threads: usize::from(shards.get()) };
     let replay = Replay::open(path, &terms, &ReplayProgress::new()).expect("a good log");
-    let feeds = replay.feed((usize::from(shards.get()), 3), &Arc::default()).expect("a thread");
+    let feeds = replay.feed(shards, 3, &Arc::default()).expect("a thread");
     thread::scope(|scope| {
         let recovery = replay.recovery();
         let threads = shards.shards().zip(feeds).map(|(shard, feed)| {

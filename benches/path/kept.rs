@@ -67,9 +67,9 @@ fn journal(path: &Path, policy: SyncPolicy) -> (Journal, CoreJournal, JournalClo
     (journal, cores.pop().expect("one core a shard"), clock)
 }
 
-/// The time of the journal's threads, a millisecond later each time it is asked for: so when they
-/// sync does not hang on how fast the machine is, and valgrind, under which the vDSO cannot be
-/// read as the server reads it, is not asked for the time.
+/// The time of the journal's threads, a millisecond later each time it is asked for: valgrind, under
+/// which the vDSO cannot be read as the server reads it, is not asked for the time. When they sync
+/// does not matter to what is counted.
 fn next_millisecond() -> Now {
     static READINGS: AtomicU64 = AtomicU64::new(0);
     let passed = Millis::new(READINGS.fetch_add(1, Ordering::Relaxed));

@@ -22,8 +22,9 @@ use crate::timer::Timer;
 /// How long a request that is due waits for a connection.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The shortest sleep of the pacer. Requests closer to each other leave together.
-const NAP: Duration = Duration::from_micros(20);
+/// The shortest sleep of the pacer. Requests closer to each other leave together, and are late by that
+/// at most; shorter ones would keep a core busy with waking up, which makes all of them late.
+const NAP: Duration = Duration::from_micros(60);
 
 /// The longest, so that a run that is stopped ends soon.
 const NAP_MAX: Duration = Duration::from_millis(50);

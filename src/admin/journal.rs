@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::prometheus::{Kind, Seconds, describe};
 use crate::metrics::{BOUNDS_MICROS, Durations, JournalFigure, JournalMetrics};
-use crate::types::Millis;
+use crate::types::{Millis, Moment};
 
-/// The journal's metrics, to be written behind the others.
-pub(super) struct JournalPage<'m>(pub(super) &'m JournalMetrics);
+/// The journal's metrics as they are at a moment, to be written behind the others.
+pub(super) struct JournalPage<'m>(pub(super) &'m JournalMetrics, pub(super) Moment);
 
 impl fmt::Display for JournalPage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,11 +67,20 @@ impl fmt::Display for JournalPage<'_> {
             f,
             UNSYNCED,
             Kind::Gauge,
-            "How long the oldest record that no sync has begun for has been waiting.",
+            "How long the oldest record that no sync has covered has been waiting.",
         )?;
-        writeln!(f, "{UNSYNCED} {}", Seconds(Millis::new(self.0.read(JournalFigure::UnsyncedMillis))))?;
+        writeln!(f, "{UNSYNCED} {}", Seconds(self.unsynced_for()))?;
         histogram(f, "seshun_journal_write_duration_seconds", "How long writes took.", self.0.writes())?;
         histogram(f, "seshun_journal_sync_duration_seconds", "How long syncs took.", self.0.syncs())
+    }
+}
+
+impl JournalPage<'_> {
+    fn unsynced_for(&self) -> Millis {
+        match self.0.read(JournalFigure::UnsyncedSince) {
+            0 => Millis::ZERO,
+            since => self.1.since(Moment::from_millis(since)),
+        }
     }
 }
 

@@ -116,7 +116,7 @@ impl State {
     fn metrics(&self, now: Moment, process: &ProcessFigures) -> Page {
         let mut body = prometheus::render_prometheus(&self.cores, process, now);
         if let Some(journal) = &self.journal {
-            body.push_str(&JournalPage(journal).to_string());
+            body.push_str(&JournalPage(journal, now).to_string());
         }
         Page::new(200, prometheus::CONTENT_TYPE, body)
     }

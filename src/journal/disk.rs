@@ -8,13 +8,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, IoSlice, Read, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{FallocateFlags, FlockOperation, StatVfs, flock};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, StatVfs, fadvise, flock};
 use rustix::io::Errno;
 
 use super::folder::{MARKER_NAME, MARKER_TEXT, list_segments};
@@ -26,6 +27,10 @@ use crate::types::ByteCount;
 const LOST_AND_FOUND: &str = "lost+found";
 /// The most slices that one `pwritev` takes (`IOV_MAX`).
 const SLICES_MAX: usize = 1024;
+/// How much of a segment's page cache is given back at a time before it is removed, and how long the
+/// CPU is left to others in between: 64 MiB at once would keep it from them for 10 ms and more.
+const FORGOTTEN_LEN: u64 = 512 * 1024;
+const FORGET_PAUSE: Duration = Duration::from_micros(500);
 /// How often the marker's lock is tried, and how long it is left alone in between: somebody
 /// who only looks whether it is locked has it for a moment.
 const LOCK_TRIES: u32 = 10;
@@ -260,6 +265,7 @@ impl Storage for Disk {
     }
 
     fn unlink(&self, number: SegmentNumber) -> Result<(), StorageError> {
+        forget(&self.path_of(number));
         match flock(&self.0.directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(StorageError::Held),
@@ -284,6 +290,19 @@ impl Storage for Disk {
     fn segment_len(&self) -> Result<ByteCount, StorageError> {
         let statistics = self.statistics()?;
         Ok(segment_len_for(ByteCount::new(statistics.f_blocks.saturating_mul(statistics.f_frsize))))
+    }
+}
+
+/// Gives back what the page cache has of a file, a piece at a time. Nobody reads it any more: what
+/// fails here goes with the file, all at once.
+fn forget(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    for offset in (0..len).step_by(FORGOTTEN_LEN as usize) {
+        if fadvise(&file, offset, NonZeroU64::new(FORGOTTEN_LEN), Advice::DontNeed).is_err() {
+            return;
+        }
+        thread::sleep(FORGET_PAUSE);
     }
 }
 

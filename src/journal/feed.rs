@@ -37,8 +37,8 @@ pub enum FeedError {
     Ended,
 }
 
-/// A segment's bytes, shared by all consumers.
-#[derive(Clone, Debug)]
+/// A segment's bytes, shared by all consumers. Each has one at a time.
+#[derive(Debug)]
 pub struct FedSegment {
     number: SegmentNumber,
     bytes: Arc<Buffer>,
@@ -71,14 +71,15 @@ impl Drop for Buffer {
     }
 }
 
-type Lane = Sender<Result<FedSegment, FeedError>>;
+type Fed = Result<(SegmentNumber, Arc<Buffer>), FeedError>;
+type Lane = Sender<Fed>;
 
 /// One consumer's end of the feed: the segments in the order of the log. To be gone through
 /// to its end, by a thread of its own, or dropped. Each segment is to be dropped before the next
 /// one is asked for: its memory may be what that is read into.
 #[derive(Debug)]
 pub struct SegmentFeed {
-    lane: Receiver<Result<FedSegment, FeedError>>,
+    lane: Receiver<Fed>,
     /// How many have not come yet; 0 after an error.
     left: usize,
 }
@@ -92,15 +93,15 @@ impl Iterator for SegmentFeed {
         if fed.is_err() {
             self.left = 0;
         }
-        Some(fed)
+        Some(fed.map(|(number, bytes)| FedSegment { number, bytes }))
     }
 }
 
-/// Starts to read `segments` for so many consumers, with no more than `in_memory_max` at a time.
+/// Starts to read `segments` for so many consumers, with no more than that many in memory at a time.
 pub(super) fn start_feed(
     folder: &Folder,
     segments: Vec<SegmentFile>,
-    (consumers, in_memory_max): (usize, usize),
+    (consumers, segments_in_memory_max): (usize, usize),
     progress: &Arc<ReplayProgress>,
 ) -> Result<Vec<SegmentFeed>, FeedError> {
     let (lanes, feeds): (Vec<Lane>, Vec<SegmentFeed>) = (0..consumers)
@@ -110,7 +111,7 @@ pub(super) fn start_feed(
         })
         .unzip();
     progress.begin(ReplayPhase::Load, &segments);
-    let buffers = in_memory_max.clamp(1, BUFFERS_MAX);
+    let buffers = segments_in_memory_max.clamp(1, BUFFERS_MAX);
     let reader = Reader { folder: folder.clone(), segments, lanes, buffers, progress: Arc::clone(progress) };
     thread::Builder::new()
         .name("journal-replay".to_owned())
@@ -142,7 +143,7 @@ impl Reader {
             let fed = match outcome {
                 Ok(()) => {
                     let bytes = Arc::new(Buffer { bytes, back: back.clone() });
-                    Ok(FedSegment { number: segment.number, bytes })
+                    Ok((segment.number, bytes))
                 }
                 Err(error) => Err(FeedError::Read(Arc::new(error))),
             };

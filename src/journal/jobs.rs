@@ -5,8 +5,9 @@
 //! back to the writing thread; what a sync has covered is published before anybody else hears of it.
 //! They own no state, and end with their lanes.
 
+use std::io;
 use std::sync::Arc;
-use std::thread::{JoinHandle, Thread};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -15,7 +16,6 @@ use super::handle::Shared;
 use super::log::{Job, JobResult};
 use super::progress::Level;
 use super::storage::Storage;
-use super::writer::{StartError, spawn};
 use crate::metrics::JournalMetrics;
 
 /// The log has at most one sync and one chore out at a time.
@@ -42,6 +42,11 @@ pub(super) struct JobRunner<S> {
     pub(super) metrics: Arc<JournalMetrics>,
 }
 
+/// Starts one of the journal's threads.
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
 /// Both ends.
 pub(super) fn job_thread<File>() -> (JobLanes<File>, JobThread<File>) {
     let (jobs, jobs_out) = bounded(JOBS_MAX);
@@ -56,7 +61,7 @@ impl<File: Clone + Send + 'static> JobThread<File> {
         name: &str,
         runner: JobRunner<S>,
         writer: Thread,
-    ) -> Result<JoinHandle<()>, StartError>
+    ) -> io::Result<JoinHandle<()>>
     where
         S: Storage<File = File> + Send + 'static,
     {

@@ -132,7 +132,7 @@ impl Judge {
             }
         }
         if link.survey.is_unreadable() {
-            // Nothing is written behind a header before that is synced: damage, not a tear.
+            // Nothing is written behind a header before the prepared one is synced: damage, not a tear.
             self.damage(link.survey.number, Notice::Unreadable(link.survey.number), true);
         }
         if self.is_over {

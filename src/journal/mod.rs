@@ -64,7 +64,7 @@ pub use room::{Need, NoRoom, Room};
 pub use scan::{BadSpan, Found, Lost, Scan};
 pub use seal::{Salt, seal};
 pub use segment::{HeaderError, SEGMENT_HEADER_LEN, SegmentHeader};
-pub use storage::{SegmentFile, Storage, StorageError};
+pub use storage::{SEGMENT_LEN_MAX, SegmentFile, Storage, StorageError};
 pub use survey::{Survey, survey};
 pub use units::{JournalMillis, LogOffset, Position, SegmentNumber, Sequence};
 pub use verify::{Verification, verify};

@@ -60,6 +60,9 @@ struct Row {
     logged: Logged,
 }
 
+// README tells what a start takes: this stays until all sessions are loaded.
+const _: () = assert!(size_of::<Row>() == 32);
+
 /// A deadline as the log has it.
 #[derive(Clone, Copy, Debug)]
 enum Logged {

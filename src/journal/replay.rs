@@ -253,13 +253,15 @@ impl Replay {
     }
 
     /// Begins to read the segments that are to be restored, once and in order, for so many
-    /// consumers, each on a thread of its own, with no more than `in_memory_max` at a time.
+    /// consumers, each on a thread of its own, with no more than `segments_in_memory_max` at a time.
     pub fn feed(
         &self,
-        (consumers, in_memory_max): (usize, usize),
+        consumers: ShardCount,
+        segments_in_memory_max: usize,
         progress: &Arc<ReplayProgress>,
     ) -> Result<Vec<SegmentFeed>, FeedError> {
-        start_feed(&self.folder, self.kept_segments(), (consumers, in_memory_max), progress)
+        let (consumers, segments) = (usize::from(consumers.get()), self.kept_segments());
+        start_feed(&self.folder, segments, (consumers, segments_in_memory_max), progress)
     }
 }
 

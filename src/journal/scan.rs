@@ -95,7 +95,8 @@ impl<'b> Scan<'b> {
     }
 
     /// The spans from `start` to `end`, the last first: those that tails tell, and what is between.
-    /// What is named does not depend on where the hole ends: the log may be cut off within it.
+    /// What is named does not depend on where the hole ends: the log may be cut off within it. That
+    /// holds but for what passes for a tail by accident, once in 2³² places.
     fn name_backwards(&self, start: usize, end: usize) -> Vec<BadSpan> {
         let mut spans = Vec::new();
         // From `at` to `unnamed` no tail tells anything.

@@ -105,7 +105,7 @@ pub trait Storage: Clone {
 }
 
 /// The longest ordinary segment.
-const SEGMENT_LEN_MAX: ByteCount = ByteCount::from_mib(64);
+pub const SEGMENT_LEN_MAX: ByteCount = ByteCount::from_mib(64);
 /// The shortest: below it headers and half-filled ends would take a share that can be felt.
 const SEGMENT_LEN_MIN: ByteCount = ByteCount::from_kib(256);
 /// How many segments a file system must be able to hold, the reserve included.

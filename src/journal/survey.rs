@@ -48,6 +48,9 @@ pub(super) struct Event {
     pub(super) change: Change,
 }
 
+// README tells what a start takes: these are most of it.
+const _: () = assert!(size_of::<Event>() == 48);
+
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
@@ -99,7 +102,7 @@ pub fn survey(
 ) -> Survey {
     let filled = LogOffset::of_len(filled_len(bytes));
     let header = match SegmentHeader::decode(bytes, number) {
-        // Nothing is written behind a header before that is synced.
+        // Nothing is written behind a header before the prepared one is synced.
         Err(HeaderError::Blank) if filled > LogOffset::default() => Err(HeaderError::Damaged),
         header => header,
     };

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::handle::{CoreJournal, Lane, Shared};
-use super::jobs::{JobLanes, JobRunner, job_thread};
+use super::jobs::{JobLanes, JobRunner, job_thread, spawn};
 use super::log::{BACKLOG_MAX, Buffer, JobResult, Log, LogStart, SyncPolicy, segment_len};
 use super::progress::{Condition, Level, Progress, Wake};
 use super::room::Room;
@@ -53,7 +53,7 @@ pub enum StartError {
     Storage(#[from] StorageError),
     /// The system gives no threads.
     #[error("the journal's threads cannot be started: {0}")]
-    Threads(std::io::Error),
+    Threads(#[from] std::io::Error),
 }
 
 /// Not everything that was handed over became durable before the shutdown's time was up.
@@ -86,7 +86,7 @@ pub struct Journal {
     /// How long a shutdown may take. The writing thread ends where nobody could say so any more.
     stop: Option<Sender<Millis>>,
     writing: Option<JoinHandle<()>>,
-    working: Vec<JoinHandle<()>>,
+    job_threads: Vec<JoinHandle<()>>,
 }
 
 impl Journal {
@@ -114,10 +114,10 @@ impl Journal {
             shared: Arc::clone(&shared),
             stop: Some(stop),
             writing: Some(writing),
-            working: Vec::new(),
+            job_threads: Vec::new(),
         };
-        journal.working.push(syncing.start("journal-sync", runner.clone(), writer.clone())?);
-        journal.working.push(preparing.start("journal-files", runner, writer.clone())?);
+        journal.job_threads.push(syncing.start("journal-sync", runner.clone(), writer.clone())?);
+        journal.job_threads.push(preparing.start("journal-files", runner, writer.clone())?);
         let lane = |_| Lane { buffers: lane_in.clone(), writer: writer.clone() };
         let core = |shard| CoreJournal::new(shard, epoch, policy, Arc::clone(&shared), lane(shard));
         let cores = shards.shards().map(core).collect();
@@ -135,7 +135,7 @@ impl Journal {
         // A thread that is gone has poisoned the log or panicked: there is nobody to ask.
         let _ = self.stop.iter().try_for_each(|stop| stop.try_send(within));
         let mut looks_left = within.as_u64();
-        for thread in self.writing.take().into_iter().chain(self.working.drain(..)) {
+        for thread in self.writing.take().into_iter().chain(self.job_threads.drain(..)) {
             thread.thread().unpark();
             // A sync may hang for as long as the disk does. The process does not wait for it.
             while !thread.is_finished() && looks_left > 0 {
@@ -155,11 +155,6 @@ impl Drop for Journal {
         self.stop = None;
         self.writing.iter().for_each(|writing| writing.thread().unpark());
     }
-}
-
-/// Starts one of the journal's threads.
-pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(StartError::Threads)
 }
 
 /// Starts the log and makes its reserve; says so where the disk has no room for that.
@@ -296,9 +291,9 @@ impl<S: Storage> Writer<S> {
 
     fn show(&self, condition: Condition) {
         let metrics = &self.runner.metrics;
-        let now = (self.clock)().moment;
+        let unsynced_since = self.log.unsynced_since().map_or(0, Moment::as_millis);
         metrics.show(JournalFigure::BacklogBytes, self.log.backlog().as_u64());
-        metrics.show(JournalFigure::UnsyncedMillis, self.log.unsynced_for(now).as_u64());
+        metrics.show(JournalFigure::UnsyncedSince, unsynced_since);
         metrics.show(JournalFigure::Segments, self.log.segments() as u64);
         metrics.show(JournalFigure::SegmentBytes, self.log.occupied().as_u64());
         metrics.show(JournalFigure::LiveBytes, self.shared().live().as_u64());

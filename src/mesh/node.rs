@@ -96,6 +96,8 @@ pub struct Node {
     keeping: Keeping,
     date: DateCache,
     now: Now,
+    /// Sessions that were made before this turn.
+    created_before: u64,
     is_draining: bool,
     outbox: VecDeque<(ShardId, Mail)>,
     /// Empty output buffers that no connection holds, warm.
@@ -121,6 +123,7 @@ impl Node {
             keeping: Keeping::default(),
             date: DateCache::new(),
             now: Now::default(),
+            created_before: 0,
             is_draining: false,
             outbox: VecDeque::new(),
             buffers: Vec::new(),
@@ -157,6 +160,7 @@ impl Node {
     pub fn begin_turn(&mut self, now: Now) {
         debug_assert!(now.moment >= self.now.moment, "the monotonic clock goes forward");
         self.now = now;
+        self.created_before = self.parts.shard.counters().created;
         self.date.update(now.wall);
         if let Some(journal) = self.parts.shard.journal() {
             journal.withdraw();
@@ -179,9 +183,11 @@ impl Node {
         self.tell_journal();
     }
 
-    /// Expires what is due, at most `budget` steps of work. Says whether more is due.
+    /// Expires what is due, at most `budget` steps of work, or four for each session that was made in
+    /// this turn: some are filed again before they end. Says whether more is.
     pub fn expire(&mut self, budget: usize) -> bool {
-        self.parts.shard.advance(self.now.moment, budget).more_due
+        let made = self.parts.shard.counters().created.saturating_sub(self.created_before);
+        self.parts.shard.advance(self.now.moment, budget.max(4 * made as usize)).more_due
     }
 
     /// Does what another core asks, and puts the answer into the mail.

@@ -21,8 +21,9 @@ pub enum JournalFigure {
     BytesWritten,
     /// Gauge: bytes of records that are kept in memory until they are synced.
     BacklogBytes,
-    /// Gauge: milliseconds for which the oldest of them has been waiting.
-    UnsyncedMillis,
+    /// Gauge: the moment since when the oldest of them has been waiting, in milliseconds; 0 for none.
+    /// A moment, because nobody shows a figure while a sync hangs.
+    UnsyncedSince,
     /// Gauge: segments that hold records, and those that wait to be removed.
     Segments,
     /// Gauge: bytes that the segments with records take on the disk.

@@ -17,7 +17,7 @@ use super::memory::memory_allowed;
 use crate::api::SessionRules;
 use crate::journal::{
     CoreJournal, Filing, Journal, JournalClock, JournalStart, LogStart, Replay, ReplayProgress, ReplayTerms,
-    Report, RestartTerms, Salt, SegmentFeed, ShardEvents, Tally, Terms, session_record_len,
+    Report, RestartTerms, SEGMENT_LEN_MAX, Salt, SegmentFeed, ShardEvents, Tally, Terms, session_record_len,
 };
 use crate::metrics::JournalMetrics;
 use crate::registry::{BucketState, Buckets};
@@ -34,8 +34,6 @@ const SURVEY_THREADS_MAX: usize = 8;
 /// What part of the memory that the process may use segments take at a start. The sessions may need
 /// all the rest, as they did before it ended.
 const SEGMENTS_PART: u64 = 16;
-/// The longest ordinary segment.
-const SEGMENT_LEN: ByteCount = ByteCount::from_mib(64);
 
 /// A folder that was read and judged, and is locked.
 pub struct Restoring {
@@ -129,7 +127,7 @@ impl Restoring {
 
     /// What each core restores, by shard.
     pub fn parts(&mut self, progress: &Arc<ReplayProgress>) -> Result<Vec<ShardRestore>, LaunchError> {
-        let feeds = self.replay.feed((usize::from(self.shards.get()), segments_in_memory()), progress)?;
+        let feeds = self.replay.feed(self.shards, segments_in_memory(), progress)?;
         let part = |(events, feed)| ShardRestore { events, feed, clock: self.clock };
         Ok(self.replay.take_events(self.shards).into_iter().zip(feeds).map(part).collect())
     }
@@ -188,7 +186,7 @@ impl ShardRestore {
 /// How many segments a start may have in memory.
 fn segments_in_memory() -> usize {
     let part = memory_allowed().as_u64() / SEGMENTS_PART;
-    ((part / SEGMENT_LEN.as_u64()) as usize).max(1)
+    ((part / SEGMENT_LEN_MAX.as_u64()) as usize).max(1)
 }
 
 fn survey_threads() -> usize {

@@ -13,15 +13,16 @@ use crate::types::{ByteCount, Moment};
 use super::keeper::{Logged, PLAIN_RECORD};
 use super::{Refusal, Shard};
 
-/// Sessions that one piece of a walk looks at.
+/// Sessions that one piece of a walk looks at, and that one of an urgent one does.
 const PLACES_PER_TURN: usize = 4_096;
+const PLACES_PER_URGENT_TURN: usize = 8 * PLACES_PER_TURN;
 /// What one piece of copying logs at least, in bytes: it is short, since others wait for the
 /// core, and for the threads that write what it has logged.
 const COPIED_PER_TURN_MIN: u64 = 16 * 1024;
-/// And at most, unless the turn has logged more than that. It never logs less than the turn has,
-/// so that cleaning is not outrun.
-const COPIED_PER_TURN_MAX: u64 = 1024 * 1024;
-/// How much more it logs than the turn has, and how much more where that is urgent.
+/// And at most, also where it is urgent; unless the turn has logged more than that, for it never
+/// logs less than the turn has.
+const COPIED_PER_TURN_MAX: [u64; 2] = [1024 * 1024, 4 * 1024 * 1024];
+/// How many times what the turn has logged, also where it is urgent.
 const COPIES_PER_LOGGED: [u64; 2] = [2, 8];
 
 /// How a walk stands.
@@ -57,7 +58,7 @@ impl Shard {
         let Some(keeper) = &self.keeper else { return Walked::Done };
         let is_urgent = keeper.journal.progress().is_cut_urgent();
         let mut bytes_left = piece_len(keeper.journal.logged_this_turn().as_u64(), is_urgent);
-        let mut places_left = PLACES_PER_TURN;
+        let mut places_left = if is_urgent { PLACES_PER_URGENT_TURN } else { PLACES_PER_TURN };
         loop {
             let before = self.copying.walk;
             match self.store.walk(&mut self.copying.walk, &mut places_left) {
@@ -100,13 +101,13 @@ impl Shard {
     /// Logs one session again if it lies below `cut`. How much that took.
     fn copy(&mut self, handle: Handle, cut: SegmentNumber, now: Moment) -> Result<ByteCount, Refusal> {
         let view = self.store.view(handle);
-        let is_old = Logged::of(view.stamp).is_some_and(|logged| logged.segment < cut);
-        let Some(keeper) = self.keeper.as_mut().filter(|_| is_old && !view.deadline.is_due(now)) else {
+        let old = Logged::of(view.stamp).filter(|logged| logged.segment < cut && !view.deadline.is_due(now));
+        let Some((keeper, logged)) = self.keeper.as_mut().zip(old) else {
             return Ok(ByteCount::ZERO);
         };
         let len = ByteCount::of_len(session_record_len(view.content_type.len(), view.data.len()));
         keeper.reserve(Need::Copy, len)?;
-        let stamp = keeper.copied(&view);
+        let stamp = keeper.copied(&view, logged);
         self.store.stamp(handle, stamp);
         Ok(len)
     }
@@ -129,5 +130,5 @@ impl Shard {
 /// What the next piece of copying may log, in bytes, in a turn that has logged this many.
 fn piece_len(logged_bytes: u64, is_urgent: bool) -> u64 {
     let wanted = logged_bytes * COPIES_PER_LOGGED[usize::from(is_urgent)];
-    wanted.clamp(COPIED_PER_TURN_MIN, COPIED_PER_TURN_MAX.max(logged_bytes))
+    wanted.clamp(COPIED_PER_TURN_MIN, COPIED_PER_TURN_MAX[usize::from(is_urgent)].max(logged_bytes))
 }

@@ -154,29 +154,26 @@ impl Keeper {
 
     /// Logs a session that was made.
     pub(super) fn created(&mut self, view: &SessionView<'_>) -> (Stamp, Wait) {
-        self.log_whole(view, self.with_slack(view), Entry::Create)
+        let (logged, wait) = self.log_whole(view, self.with_slack(view), Entry::Create);
+        (logged.stamp(), wait)
     }
 
     /// Logs a session whose data was changed.
     pub(super) fn updated(&mut self, view: &SessionView<'_>) -> (Stamp, Wait) {
-        self.log_whole(view, self.with_slack(view), Entry::Update)
+        let (logged, wait) = self.log_whole(view, self.with_slack(view), Entry::Update);
+        (logged.stamp(), wait)
     }
 
     /// Logs a session again, so that its older records are needed no more. The deadline stays as
     /// the log has it: after a crash the one in memory has slack in it already, and slack upon
     /// slack would let a session outlive its time as often as it is copied between crashes.
-    pub(super) fn copied(&mut self, view: &SessionView<'_>) -> Stamp {
+    pub(super) fn copied(&mut self, view: &SessionView<'_>, logged: Logged) -> Stamp {
         self.counters.copies += 1;
-        let before = Logged::of(view.stamp);
-        let deadline = before.map_or_else(|| self.with_slack(view), Logged::deadline);
-        let deadline = deadline.max(self.clock.time_of(view.deadline));
-        let (stamp, _) = self.log_whole(view, deadline, Entry::Update);
+        let deadline = logged.deadline().max(self.clock.time_of(view.deadline));
+        let (copy, _) = self.log_whole(view, deadline, Entry::Update);
         // Whoever is shown the session need not wait for the copy: its older record is there until
         // all copies are synced, and says the same.
-        match (Logged::of(stamp), before) {
-            (Some(copy), Some(before)) => Logged { sequence_low: before.sequence_low, ..copy }.stamp(),
-            _ => stamp,
-        }
+        Logged { sequence_low: logged.sequence_low, ..copy }.stamp()
     }
 
     /// Logs that a client has removed a session.
@@ -258,7 +255,7 @@ impl Keeper {
         view: &SessionView<'v>,
         deadline: JournalMillis,
         entry: fn(SessionImage<'v>) -> Entry<'v>,
-    ) -> (Stamp, Wait) {
+    ) -> (Logged, Wait) {
         // Before the record goes: it lies in this segment or above.
         let segment = self.journal.progress().segment();
         let (sequence, wait) = self.log(entry(SessionImage {
@@ -270,7 +267,7 @@ impl Keeper {
             content_type: view.content_type,
             blob: view.data,
         }));
-        (Logged::new(segment, deadline, sequence).stamp(), wait)
+        (Logged::new(segment, deadline, sequence), wait)
     }
 
     /// The session's newest record, as long as it has not come to its level.

@@ -99,8 +99,9 @@ fn the_journals_page_is_read_as_well() {
     use crate::metrics::{JournalFigure, JournalMetrics};
     let journal = JournalMetrics::new();
     journal.written(ByteCount::new(7_000), std::time::Duration::from_micros(70));
-    journal.show(JournalFigure::UnsyncedMillis, 250);
-    let samples = read_page(&super::super::journal::JournalPage(&journal).to_string()).unwrap();
+    journal.show(JournalFigure::UnsyncedSince, 7_000);
+    let page = super::super::journal::JournalPage(&journal, Moment::from_millis(7_250));
+    let samples = read_page(&page.to_string()).unwrap();
     let expected = [
         ("seshun_journal_written_bytes_total", "7000"),
         ("seshun_journal_unsynced_seconds", "0.250"),

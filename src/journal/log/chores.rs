@@ -11,7 +11,7 @@ use super::*;
 /// How long a failed chore is left alone.
 const CHORE_PAUSE: Millis = Millis::from_secs(1);
 /// How much of the log is removed in a millisecond: 64 MiB keep a CPU and the file system busy for
-/// ten milliseconds and more, beside those who are to be answered. More than any disk takes.
+/// ten milliseconds and more, beside those who are to be answered. More than the thread that writes can fill.
 const UNLINKED_PER_MILLI: u64 = 64 * 1024 * 1024 / 50;
 /// How long an unlink is left alone that a backup puts off. Trying costs one system call.
 const HELD_PAUSE: Millis = Millis::new(100);
@@ -115,12 +115,15 @@ impl<S: Storage> Log<S> {
             JobResult::Synced(result) => {
                 debug_assert!(self.is_sync_running);
                 self.is_sync_running = false;
-                self.syncing_since = None;
+                let since = self.syncing_since.take();
                 self.last_sync_end = now.moment;
                 match result {
                     _ if self.is_poisoned() => {}
                     Ok(covers) => self.synced_up_to(&covers),
-                    Err(error) => self.sync_failed(&error, now.moment),
+                    Err(error) => {
+                        self.dirty_since = since.or(self.dirty_since);
+                        self.sync_failed(&error, now.moment);
+                    }
                 }
             }
             JobResult::Prepared(Ok((number, len, file))) => {
@@ -136,7 +139,8 @@ impl<S: Storage> Log<S> {
                 self.is_chore_running = false;
                 self.condemned.retain(|condemned| *condemned != number);
                 // A log that waits for room waits for nothing else.
-                let gap = if self.is_short { 0 } else { self.segment_len / UNLINKED_PER_MILLI };
+                let is_pressed = self.is_short || self.is_full();
+                let gap = if is_pressed { 0 } else { self.segment_len / UNLINKED_PER_MILLI };
                 self.unlinks_pause_until = now.moment.after(Millis::new(gap));
                 // There may be room for a spare now.
                 self.is_short = false;

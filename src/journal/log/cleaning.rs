@@ -121,14 +121,17 @@ impl<S: Storage> Log<S> {
     /// How much the log may hold before it is cleaned, in bytes. Less where the disk has no more
     /// to give.
     ///
-    /// All segments that hold records should never take more than `2 × live + 3 segments`. One
-    /// of the three is what the current segment has not used yet. At worst everything that is old
-    /// lives: then `live` bytes are copied before anything is given back, and an eighth of that
-    /// is logged meanwhile; what was copied of one cut is there twice until the next. With
-    /// `live / 20` before it is urgent that comes to less than `(2 - 7/4) × live + 5/4 segments`.
+    /// All segments that hold records should take no more than `2 × live + 3 segments`. One of the
+    /// three is what the current segment has not used yet. At worst everything that is old lives:
+    /// then `live` bytes are copied before anything is given back, and an eighth of that is
+    /// logged meanwhile; what was copied of one cut is there twice until the next. With
+    /// `live / 20` before it is urgent that is `1.93 × live + 1 1/4 segments`. The rest is for what is
+    /// logged while a walk finds nothing to copy and while copies and checkpoint are synced, and for
+    /// the registry: a disk that syncs too slowly, or a registry that is no small part of what
+    /// lives, takes more.
     fn len_max(&self) -> u64 {
         let live = self.live_bytes;
-        let copies = if self.is_short { live / 2 } else { live / 4 * 3 };
+        let copies = if self.is_short { live / 2 } else { live / 10 * 7 };
         live + copies + self.segment_len / 4 * 3
     }
 
@@ -156,7 +159,8 @@ impl<S: Storage> Log<S> {
             let is_last = next.is_none_or(|next| before + next.len.as_u64() > room);
             if before >= part || is_last {
                 let cut = next.map_or(self.current.number, |next| next.number);
-                return (before > self.registry_bytes || self.has_damage()).then_some(cut);
+                let is_worth_it = before > self.registry_bytes || self.has_damage() && before <= room;
+                return is_worth_it.then_some(cut);
             }
         }
         None

@@ -46,10 +46,9 @@ impl<S: Storage> Log<S> {
         ByteCount::new(self.kept_bytes + queued)
     }
 
-    /// How long the oldest record has been waiting that no sync has covered.
-    pub fn unsynced_for(&self, now: Moment) -> Millis {
-        let oldest = self.syncing_since.or(self.dirty_since);
-        oldest.map_or(Millis::ZERO, |since| now.since(since))
+    /// Since when the oldest record has been waiting that no sync has covered.
+    pub fn unsynced_since(&self) -> Option<Moment> {
+        self.syncing_since.or(self.dirty_since)
     }
 
     /// How many segments hold records or wait to be removed.

@@ -544,17 +544,21 @@ fn the_backlog_is_bounded_and_asks_for_a_sync_by_itself() {
 fn a_sync_that_hangs_is_seen_as_long_as_it_does() {
     let mut rig = rig(SyncPolicy::EverySecond);
     rig.sync_now();
-    assert_eq!(rig.log.unsynced_for(rig.now.moment), Millis::ZERO);
+    assert_eq!(rig.log.unsynced_since(), None);
+    let begun = rig.now.moment;
     rig.write(&[10]);
     rig.pass(1_000);
     let job = rig.log.poll_job(rig.now).unwrap();
     assert!(job.is_sync());
     rig.pass(4_000);
     rig.write(&[10]);
-    assert_eq!(rig.log.unsynced_for(rig.now.moment), Millis::new(5_000), "by the oldest");
+    assert_eq!(rig.log.unsynced_since(), Some(begun), "by the oldest");
+    rig.disk.fail_sync_after(0);
     let result = job.run(&rig.disk);
     rig.log.finish_job(result, rig.now);
-    assert_eq!(rig.log.unsynced_for(rig.now.moment), Millis::ZERO, "and now by those behind it");
+    assert_eq!(rig.log.unsynced_since(), Some(begun), "it has failed");
+    rig.run_jobs();
+    assert_eq!(rig.log.unsynced_since(), None);
 }
 
 /// Logs until a cut is asked for.

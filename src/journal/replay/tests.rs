@@ -43,7 +43,7 @@ fn open_watched(
 
 /// The sessions by id with their versions, as every shard loads them from its feed.
 fn load(replay: &Replay, shards: u16) -> Result<BTreeMap<SessionId, u64>, LoadError> {
-    let feeds = replay.feed((usize::from(shards), 2), &Arc::default()).unwrap();
+    let feeds = replay.feed(ShardCount::new(shards).unwrap(), 2, &Arc::default()).unwrap();
     thread::scope(|scope| {
         let cores = feeds.into_iter().zip(0..shards).map(|(feed, shard)| {
             scope.spawn(move || {

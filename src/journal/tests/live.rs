@@ -116,7 +116,7 @@ pub fn sessions(replay: &Replay) -> BTreeMap<u64, u64> {
     let keys: BTreeMap<SessionId, u64> = (0..KEYS).map(|key| (id(key), key)).collect();
     let plan = replay.recovery().plan(ShardId::FIRST);
     let mut sessions = BTreeMap::new();
-    for segment in replay.feed((1, 1), &Arc::default()).unwrap().remove(0) {
+    for segment in replay.feed(ShardCount::ONE, 1, &Arc::default()).unwrap().remove(0) {
         let segment = segment.unwrap();
         for restored in plan.load(segment.number(), segment.bytes()).unwrap() {
             let image = restored.unwrap().image;

@@ -652,3 +652,23 @@ fn a_panic_leaves_the_answers_before_it_whole() {
     assert!(answers[1].closes() && story.is_closed(0));
     assert_eq!(story.world.figure(Figure::PanicsCaught), 1);
 }
+
+#[test]
+fn sessions_expire_faster_than_others_are_made_however_little_a_turn_does_by_itself() {
+    let mut story = Story::of_cores(1);
+    let put = story.text("PUT /session/cart HTTP/1.1\r\n{K}\r\nX-Session-TTL: 1", "x");
+    story.exchange(0, &put.repeat(40));
+    story.world.pass(5_000);
+    let mut expired_with = |made: usize| {
+        story.world.begin_turn(0);
+        story.world.send(0, put.repeat(made));
+        story.run(0);
+        let has_more = story.world.cores[0].node.expire(3);
+        story.world.cores[0].node.tick();
+        (story.world.figure(Figure::SessionsExpired), has_more)
+    };
+    assert_eq!(expired_with(0), (3, true));
+    assert_eq!(expired_with(1), (7, true));
+    assert_eq!(expired_with(7), (35, true));
+    assert_eq!(expired_with(0), (38, true), "that was another turn");
+}

@@ -75,11 +75,17 @@ impl<S: Storage> Log<S> {
     pub(super) fn consider_cleaning(&mut self, now: Now) {
         match &self.cleaning {
             Cleaning::Idle => {
+                if self.content() <= self.len_max() {
+                    self.cleaned_from = 0;
+                }
                 if (self.content() > self.len_max() || self.has_damage())
                     && let Some(below) = self.choose_cut()
                 {
                     let reported = vec![None; self.written.len()].into();
                     self.cleaning = Cleaning::Copying { below, reported };
+                    if self.cleaned_from == 0 {
+                        self.cleaned_from = self.content();
+                    }
                 }
             }
             Cleaning::Copying { below, reported } => {
@@ -112,10 +118,12 @@ impl<S: Storage> Log<S> {
         self.damaged_below.zip(oldest).is_some_and(|(below, oldest)| oldest < below)
     }
 
-    /// Whether what is logged beside the copies would soon make the log longer than it should be.
+    /// Whether what is logged beside the copies would soon make the log longer than it should be. A
+    /// log that is too long because much has gone at once is no reason to hurry: it only shrinks.
     pub fn is_cut_urgent(&self) -> bool {
         let is_copying = matches!(self.cleaning, Cleaning::Copying { .. });
-        is_copying && self.content() > self.len_max() + self.live_bytes / 20
+        let calm = self.len_max().max(self.cleaned_from);
+        is_copying && self.content() > calm + self.live_bytes / 20
     }
 
     /// How much the log may hold before it is cleaned, in bytes. Less where the disk has no more

@@ -214,6 +214,8 @@ pub struct Log<S: Storage> {
 
     cleaning: Cleaning,
     cleanings: u64,
+    /// What the log held when it became too long, in bytes; 0 while it is not.
+    cleaned_from: u64,
     /// Segments below this one are cleaned whatever the log's length is.
     damaged_below: Option<SegmentNumber>,
     /// What live sessions and the registry take, in bytes of records.

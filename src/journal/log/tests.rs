@@ -606,6 +606,18 @@ fn copies_are_urgent_once_what_is_logged_beside_them_has_taken_its_share() {
 }
 
 #[test]
+fn a_log_that_is_too_long_because_much_has_gone_is_cleaned_without_hurry() {
+    let mut rig = rig(SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(16), ByteCount::ZERO);
+    (0..50).for_each(|_| rig.fill_segment());
+    rig.log.set_live(ByteCount::new(5 * SEGMENT_LEN), ByteCount::ZERO);
+    rig.write(&[10]);
+    assert!(rig.log.cut().is_some() && !rig.log.is_cut_urgent());
+    rig.fill_segment();
+    assert!(rig.log.is_cut_urgent(), "it has not become shorter, but longer");
+}
+
+#[test]
 fn segments_go_only_after_copies_and_checkpoint_are_synced() {
     let mut rig = rig(SyncPolicy::EverySecond);
     let below = cut(&mut rig);

@@ -1,8 +1,8 @@
 //! The feed of a start: every segment that recovery keeps, read once, for all cores.
 //!
 //! Each core loads its own sessions, and they are spread over all segments; so one thread
-//! reads the segments in their order and hands each to every consumer, through lanes so short
-//! that only a few segments are in memory at a time. The slowest consumer sets the pace. An
+//! reads the segments in their order and hands each to every consumer, so that only one or two
+//! segments are in memory at a time. The slowest consumer sets the pace. An
 //! error reaches all of them, and none takes an early end for the end.
 
 use std::io;
@@ -17,11 +17,11 @@ use super::replay::{ReplayPhase, ReplayProgress, read_whole};
 use super::storage::SegmentFile;
 use super::units::SegmentNumber;
 
-/// Segments that wait for one consumer: more would be of no use. With the one being read and the
-/// one in use it takes three in memory to keep all of them busy.
-const LANE_MAX: usize = 1;
-/// What keeps the reader and the consumers busy.
-const BUFFERS_MAX: usize = LANE_MAX + 2;
+/// Segments that wait for one consumer: none. One that lay in the lane of a consumer that goes away
+/// would never come back, and it may be the only one.
+const LANE_MAX: usize = 0;
+/// One that is being read, and one that the consumers are at.
+const BUFFERS_MAX: usize = 2;
 
 /// No more segments come. The start ends, and the folder is as it was.
 #[derive(Clone, Debug, thiserror::Error)]

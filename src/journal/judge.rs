@@ -63,7 +63,7 @@ struct Link {
 #[derive(Default)]
 pub(super) struct Judge {
     /// The newest synced position.
-    horizon: Option<Position>,
+    pub(super) horizon: Option<Position>,
     /// The oldest segment that is needed.
     checkpoint: Option<SegmentNumber>,
     pub(super) kept: Vec<Kept>,

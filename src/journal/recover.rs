@@ -126,6 +126,7 @@ pub struct Recovery {
     unlink: Vec<SegmentNumber>,
     /// Where the log ends; none where there is none.
     end: Option<Position>,
+    synced: Option<Position>,
     is_torn: bool,
     damaged: Vec<SegmentNumber>,
     registry: RestoredRegistry,
@@ -146,15 +147,19 @@ impl Recovery {
         }
         let next_epoch = next_epoch(&surveys).ok_or(RecoverError::EpochsUsedUp)?;
         let next_segment = next_segment(&surveys).ok_or(RecoverError::SegmentsUsedUp)?;
-        let Judge { kept, unlink, end, is_torn, damaged, mut report, .. } = Judge::over(surveys);
+        let any_mark = surveys.iter().flat_map(|survey| &survey.notes).filter_map(|(_, note)| mark_of(note));
+        let newest_mark = any_mark.max_by_key(|mark| mark.journal);
+        let Judge { horizon, kept, unlink, end, is_torn, damaged, mut report, .. } = Judge::over(surveys);
+        let synced = horizon.zip(end).map(|(horizon, end)| horizon.min(end));
         let registry = fold_registry(&kept, &mut report);
-        let boot = boot_time(&kept, &terms, &mut report);
+        let boot = boot_time(&kept, newest_mark, &terms, &mut report);
         report.missing = count_missing(&kept).max(report.damaged);
         report.records = kept.iter().map(Kept::records).sum();
         Ok(Self {
             kept,
             unlink,
             end,
+            synced,
             is_torn,
             damaged,
             registry,
@@ -217,6 +222,11 @@ impl Recovery {
         self.end
     }
 
+    /// The newest sync that the log tells of, at or before its end.
+    pub fn synced(&self) -> Option<Position> {
+        self.synced
+    }
+
     /// The boot in journal time.
     pub fn boot_time(&self) -> JournalMillis {
         self.boot
@@ -261,13 +271,17 @@ fn next_segment(surveys: &[Survey]) -> Option<SegmentNumber> {
 }
 
 /// The boot in journal time: the newest mark, and as long after it as the wall clock says,
-/// within what is believed. A clock that was set while the process was down logs nobody out.
-fn boot_time(kept: &[Kept], terms: &Terms, report: &mut Report) -> JournalMillis {
-    let mark = kept.iter().rev().flat_map(|kept| kept.notes().rev()).find_map(|note| match *note {
-        Note::Synced(_, mark) | Note::Time(mark) => Some(mark),
-        _ => None,
-    });
-    let Some(TimeMark { journal, wall }) = mark else { return JournalMillis::default() };
+/// within what is believed. A clock that was set while the process was down logs nobody out. A
+/// checkpoint counts where it lies behind the log's end too, and its own mark may be torn: then the
+/// newest of all marks holds, wherever it lies.
+fn boot_time(
+    kept: &[Kept],
+    newest_mark: Option<TimeMark>,
+    terms: &Terms,
+    report: &mut Report,
+) -> JournalMillis {
+    let mark = kept.iter().rev().flat_map(|kept| kept.notes().rev()).find_map(mark_of);
+    let Some(TimeMark { journal, wall }) = mark.or(newest_mark) else { return JournalMillis::default() };
     let (now, then) = (terms.wall_now.as_u64(), wall.as_u64());
     if now < then {
         report.notice(Notice::ClockBack(then - now));
@@ -278,6 +292,13 @@ fn boot_time(kept: &[Kept], terms: &Terms, report: &mut Report) -> JournalMillis
         report.notice(Notice::ClockAhead(down.as_u64()));
     }
     journal.after(down.min(terms.downtime_max))
+}
+
+const fn mark_of(note: &Note) -> Option<TimeMark> {
+    match *note {
+        Note::Synced(_, mark) | Note::Time(mark) => Some(mark),
+        _ => None,
+    }
 }
 
 /// How many records the sequences of all shards and epochs lack, up to the log's end. What

@@ -38,6 +38,7 @@ impl LogStart {
             condemned: recovery.unlink().to_vec(),
             next: recovery.next_segment(),
             continues: recovery.end(),
+            synced: recovery.synced(),
             is_damaged: recovery.report().is_damaged(),
             epoch: recovery.next_epoch(),
             journal_time: terms.journal_time,

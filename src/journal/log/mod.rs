@@ -77,6 +77,8 @@ pub struct LogStart {
     pub next: SegmentNumber,
     /// Where what was recovered ends: the first new record follows this. None in a new log.
     pub continues: Option<Position>,
+    /// The newest sync that what was recovered tells of, at or before its end.
+    pub synced: Option<Position>,
     /// Whether synced records were found lost. What was recovered is then logged again as soon as
     /// there is room, so that a later start finds a sound log.
     pub is_damaged: bool,

@@ -75,20 +75,26 @@ impl<S: Storage> Log<S> {
             is_short: false,
         };
         debug_assert!(log.older.iter().all(|segment| segment.number < log.current.number));
-        log.found(start.continues, now)?;
+        log.found(start.continues, start.synced, now)?;
         Ok(log)
     }
 
     /// Says from which segment on the log is needed, what of it is synced, and what time it is.
-    fn found(&mut self, continues: Option<Position>, now: Now) -> Result<(), StorageError> {
+    fn found(
+        &mut self,
+        continues: Option<Position>,
+        synced: Option<Position>,
+        now: Now,
+    ) -> Result<(), StorageError> {
         let oldest = self.older.front().map_or(self.current.number, |segment| segment.number);
         self.queue_mark(Entry::Checkpoint(oldest), parts::PartKind::Checkpoint(oldest));
-        match continues {
-            // All of it was synced just now. What tells damage before from a tear may lie behind the
-            // place where it ends, and is lost with that: a start after this one has to find the same.
-            Some(end) => {
+        match synced {
+            // What tells damage from a tear may lie behind the place where the log ends, and is lost
+            // with that: a start after this one has to find the same. No more than that is said: what
+            // an earlier process failed to sync may read well, and be lost with the power.
+            Some(upto) => {
                 let mark = self.time_mark(now);
-                self.queue_mark(Entry::Synced { upto: end, mark }, parts::PartKind::TimeMark);
+                self.queue_mark(Entry::Synced { upto, mark }, parts::PartKind::TimeMark);
                 self.last_mark = now.moment;
             }
             None => self.mark_time(now),

@@ -38,6 +38,7 @@ fn rig_on(disk: SimDisk, policy: SyncPolicy) -> Rig {
         condemned: Vec::new(),
         next: SegmentNumber::FIRST,
         continues: None,
+        synced: None,
         is_damaged: false,
         epoch: BootEpoch::FIRST,
         journal_time: JournalMillis::new(500),
@@ -740,6 +741,7 @@ fn restart(old: &Rig, kept: u32) -> (SimDisk, LogStart) {
     let start = LogStart {
         policy: SyncPolicy::Always,
         shards: ShardCount::ONE,
+        synced: None,
         continues: segments
             .last()
             .map(|last| Position { segment: last.number, offset: LogOffset::new(9_216) }),
@@ -812,6 +814,7 @@ fn a_start_removes_what_is_not_needed_only_once_the_new_log_says_so() {
         segments: kept,
         condemned: [condemned, blank.clone()].concat(),
         next,
+        synced: None,
         continues: Some(Position { segment: number(4), offset: LogOffset::new(9_216) }),
         is_damaged: false,
         epoch: BootEpoch::new(1).unwrap(),
@@ -925,12 +928,13 @@ fn damage_is_cleaned_also_where_the_registry_takes_more_than_the_log_before() {
 }
 
 #[test]
-fn a_start_says_at_once_that_all_it_goes_on_behind_is_synced() {
+fn a_start_says_again_what_was_known_to_be_synced() {
     let mut old = rig(SyncPolicy::Always);
     (0..5).for_each(|_| old.fill_segment());
     old.run_jobs();
-    let (disk, start) = restart(&old, 6);
+    let (disk, mut start) = restart(&old, 6);
     let (next, end) = (start.next, start.continues.unwrap());
+    start.synced = Some(end);
     drop(Log::start(disk.clone(), start, old.now).unwrap());
     let bytes = disk.after_power_loss().bytes(next);
     let survey = survey(next, &bytes, ShardCount::ONE, |_| SHARD);

@@ -214,6 +214,7 @@ impl LiveShard {
             condemned: recovery.unlink().to_vec(),
             next: recovery.next_segment(),
             continues: recovery.end(),
+            synced: recovery.synced(),
             is_damaged: recovery.report().is_damaged(),
             epoch: recovery.next_epoch(),
             journal_time: JournalMillis::new(0),

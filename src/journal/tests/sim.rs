@@ -210,6 +210,7 @@ impl Life {
             condemned: past.condemned.clone(),
             next: past.next,
             continues: past.end,
+            synced: None,
             is_damaged: random.one_in(4),
             epoch: past.epoch,
             journal_time: JournalMillis::new(1),

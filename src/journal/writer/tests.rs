@@ -103,6 +103,7 @@ fn rig(policy: SyncPolicy, shards: u16) -> Rig {
         condemned: Vec::new(),
         next: SegmentNumber::FIRST,
         continues: None,
+        synced: None,
         is_damaged: false,
         epoch: BootEpoch::new(3).unwrap(),
         journal_time: JournalMillis::new(0),

@@ -745,3 +745,37 @@ fn what_changed_between_survey_and_load_is_not_served() {
     assert!(plan.load(number, &[]).is_err());
     assert_eq!(plan.load(SegmentNumber::MAX, &[]).unwrap().count(), 0);
 }
+
+#[test]
+fn time_goes_on_where_a_checkpoint_is_torn_off_and_the_mark_before_it_is_lost() {
+    let mut log = Log::new();
+    log.push(Entry::Time(mark(5_000, 1_000)));
+    log.roll();
+    log.push(Entry::Bucket { bucket: BucketId::new(3), name: name("cart") });
+    log.update(1, 1);
+    let lost = log.push(Entry::Time(mark(6_000, 1_000)));
+    let end = log.push(Entry::Checkpoint(SegmentNumber::new(2).unwrap()));
+    log.hurt_both(lost, end);
+    let (sessions, recovery) = recover(&log);
+    assert_eq!(recovery.segments().map(SegmentNumber::as_u32).collect::<Vec<_>>(), [2]);
+    assert_eq!(
+        (recovery.end(), sessions.len()),
+        (Some(lost), 1),
+        "the checkpoint counts although it is torn off"
+    );
+    assert_eq!(recovery.boot_time(), JournalMillis::new(5_000), "by the mark below the checkpoint");
+}
+
+#[test]
+fn what_is_known_to_be_synced_never_lies_behind_the_end() {
+    let mut log = Log::new();
+    assert_eq!(judge(&log.segments, 1).unwrap().synced(), None);
+    let upto = log.last().end();
+    log.synced();
+    assert_eq!(judge(&log.segments, 1).unwrap().synced(), Some(upto));
+    // Of a part of the log that is not there any more.
+    let beyond = Position { offset: log.last().end().offset.after(100_000), ..upto };
+    log.push(Entry::Synced { upto: beyond, mark: mark(1_000, 1_000) });
+    let recovery = judge(&log.segments, 1).unwrap();
+    assert_eq!((recovery.synced(), recovery.end()), (Some(log.last().end()), Some(log.last().end())));
+}

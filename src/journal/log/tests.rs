@@ -732,6 +732,12 @@ fn an_orderly_end_leaves_nothing_unsynced() {
     assert!(rig.log.is_settled());
 }
 
+/// A log that has made this start, in place of `old`.
+fn started(old: &Rig, disk: SimDisk, start: LogStart) -> Rig {
+    let log = Log::start(disk.clone(), start, old.now).unwrap();
+    Rig { log, disk, now: old.now, sequence: Sequence::NONE }
+}
+
 /// A start over the disk of `old`, whose segments from 4 on are kept, up to `kept`.
 fn restart(old: &Rig, kept: u32) -> (SimDisk, LogStart) {
     let files = old.disk.list().unwrap();
@@ -872,8 +878,7 @@ fn a_start_over_damage_cleans_all_that_was_there_and_nothing_else() {
         // Far too short to be cleaned for its length.
         start.live = ByteCount::from_mib(1);
         let next = start.next;
-        let log = Log::start(disk.clone(), start, old.now).unwrap();
-        let mut rig = Rig { log, disk, now: old.now, sequence: Sequence::NONE };
+        let mut rig = started(&old, disk, start);
         for _ in 0..10 {
             rig.pass(2_000);
             rig.run_jobs();
@@ -914,12 +919,7 @@ fn damage_is_cleaned_also_where_the_registry_takes_more_than_the_log_before() {
         let (disk, mut start) = restart(&old, 6);
         start.is_damaged = is_damaged;
         let next = start.next;
-        let mut rig = Rig {
-            log: Log::start(disk.clone(), start, old.now).unwrap(),
-            disk,
-            now: old.now,
-            sequence: Sequence::NONE,
-        };
+        let mut rig = started(&old, disk, start);
         let registry = ByteCount::new(10 * SEGMENT_LEN);
         rig.log.set_live(registry, registry);
         rig.pass(10);

@@ -23,7 +23,8 @@ mod requests;
 use bed::{Bed, DATA_BYTES, ID_LEN, Link};
 use kept::{kept_bed, settle};
 use requests::{ID_PLACE, Requests, template};
-use seshun::journal::{Journal, Level, SyncPolicy};
+use seshun::journal::SyncPolicy::{self, Always, EverySecond};
+use seshun::journal::{Journal, Level};
 use tempfile::TempDir;
 
 /// Requests that a pipelining client sends at once: all are answered in one turn.
@@ -61,7 +62,7 @@ impl Kind {
 }
 
 /// In the mode `memory` where nothing else is said; a session that is kept lies in a journal in the
-/// mode `everysec`, and one that is elsewhere on another core than the connection.
+/// mode `everysec`, one that is synced in one in `always`, and one that is elsewhere on another core than the connection.
 const KINDS: &[Kind] = &[
     Kind::new("GET", 6_950, |sends| about_any(Client::new(200), "GET", 1, sends)),
     Kind::pipelined("GET, 16 pipelined", 6_500, |sends| {
@@ -69,18 +70,21 @@ const KINDS: &[Kind] = &[
     }),
     Kind::new("POST", 8_300, |sends| about_any(Client::new(200), "POST", 1, sends)),
     Kind::new("PUT", 10_650, |sends| create(Client::new(201), sends)),
-    Kind::new("DELETE", 6_600, delete),
+    Kind::new("DELETE", 6_600, |sends| delete(Client::new(200), sends)),
     Kind::new("GET, missing", 8_000, read_missing),
-    Kind::new("GET, kept", 7_100, |sends| about_any(Client::kept(200), "GET", 1, sends)),
-    Kind::new("POST, kept", 10_150, |sends| about_any(Client::kept(200), "POST", 1, sends)),
+    Kind::new("GET, kept", 7_100, |sends| about_any(Client::kept(200, EverySecond), "GET", 1, sends)),
+    Kind::new("POST, kept", 10_150, |sends| about_any(Client::kept(200, EverySecond), "POST", 1, sends)),
     Kind::pipelined("POST, kept, 16 pipelined", 9_950, |sends| {
-        about_any(Client::kept(200), "POST", PIPELINED, sends);
+        about_any(Client::kept(200, EverySecond), "POST", PIPELINED, sends);
     }),
-    Kind::new("PUT, kept", 12_550, |sends| create(Client::kept(201), sends)),
+    Kind::new("PUT, kept", 12_550, |sends| create(Client::kept(201, EverySecond), sends)),
+    Kind::new("DELETE, kept", 7_950, |sends| delete(Client::kept(200, EverySecond), sends)),
+    Kind::new("POST, synced", 10_150, |sends| about_any(Client::kept(200, Always), "POST", 1, sends)),
     Kind::new("GET, elsewhere", 7_850, |sends| about_any(Client::elsewhere(200), "GET", 1, sends)),
     Kind::pipelined("GET, elsewhere, 16 pipelined", 6_600, |sends| {
         about_any(Client::elsewhere(200), "GET", PIPELINED, sends);
     }),
+    Kind::new("POST, elsewhere", 9_350, |sends| about_any(Client::elsewhere(200), "POST", 1, sends)),
 ];
 
 fn main() -> ExitCode {
@@ -162,8 +166,7 @@ fn create((mut client, _): (Client, Ids), sends: usize) {
 }
 
 /// Each session is deleted once.
-fn delete(sends: usize) {
-    let (mut client, ids) = Client::new(200);
+fn delete((mut client, ids): (Client, Ids), sends: usize) {
     let path = |id: &[u8; ID_LEN]| format!("{ID_PLACE}{}", String::from_utf8_lossy(id));
     let deletes: Vec<_> = ids.iter().map(|id| client.bed.request("DELETE", &path(id), 0)).collect();
     deletes[..sends].iter().for_each(|delete| client.send(delete));
@@ -202,9 +205,9 @@ impl Client {
     }
 
     /// One whose node keeps the sessions in a journal.
-    fn kept(status: u16) -> (Self, Ids) {
+    fn kept(status: u16, policy: SyncPolicy) -> (Self, Ids) {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's folder takes another");
-        let (bed, journal) = kept_bed(folder.path(), SyncPolicy::EverySecond);
+        let (bed, journal) = kept_bed(folder.path(), policy);
         let (client, ids) = Self::over(bed, 0, status);
         (Self { journal: Some((journal, folder)), ..client }, ids)
     }

@@ -60,7 +60,7 @@ impl Gate {
 
     /// Waits for a request; gives the moment that it was meant to leave, or nothing at the end.
     pub async fn pass(&self, clock: Clock, tally: &RefCell<Tally>) -> Option<Moment> {
-        if let Some(intended) = self.take_due(clock.now(), &mut tally.borrow_mut()) {
+        if let Some(intended) = self.overtake(clock.now(), &mut tally.borrow_mut()) {
             return Some(intended);
         }
         if self.closed.get() || self.schedule.intended(self.next.get()).is_none() {
@@ -68,7 +68,7 @@ impl Gate {
         }
         let waiter = Rc::new(Waiter { given: Cell::new(Given::Nothing), waker: RefCell::default() });
         self.waiting.borrow_mut().push_back(Rc::clone(&waiter));
-        poll_fn(|context| match waiter.given.get() {
+        let given = poll_fn(|context| match waiter.given.get() {
             Given::Nothing => {
                 *waiter.waker.borrow_mut() = Some(context.waker().clone());
                 Poll::Pending
@@ -76,7 +76,12 @@ impl Gate {
             Given::Request(intended) => Poll::Ready(Some(intended)),
             Given::End => Poll::Ready(None),
         })
-        .await
+        .await;
+        if let Some(intended) = given {
+            // Only now, since it may have stood behind others that were woken with it.
+            tally.borrow_mut().lag.record(clock.now().since(intended));
+        }
+        given
     }
 
     /// Hands requests to those who wait until the schedule or the run is over.
@@ -108,16 +113,23 @@ impl Gate {
         debug_assert!(self.waiting.borrow().is_empty(), "nobody waits behind a closed gate");
     }
 
-    /// The oldest request that is due and not too old.
+    /// What is due now, for a connection that has just come free.
+    fn overtake(&self, now: Moment, tally: &mut Tally) -> Option<Moment> {
+        let intended = self.take_due(now, tally)?;
+        self.note_lag(intended, now, tally);
+        Some(intended)
+    }
+
+    /// The oldest request that is due and not too old. Whoever takes it notes when it leaves.
     fn take_due(&self, now: Moment, tally: &mut Tally) -> Option<Moment> {
         loop {
             let intended =
                 self.schedule.intended(self.next.get()).filter(|&at| at <= now && !self.closed.get())?;
             self.next.set(self.next.get() + 1);
-            self.note_lag(intended, now, tally);
             if now.since(intended) <= PATIENCE {
                 return Some(intended);
             }
+            self.note_lag(intended, now, tally);
             tally.drop_one(now.since(intended));
         }
     }

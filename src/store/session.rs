@@ -1,7 +1,7 @@
 //! What goes into a store and what is seen of it: new sessions, replacements, views.
 //!
 //! Beside them the entry that a session is kept in. Its size is most of what a session
-//! costs over its data, so it is fixed by an assertion: 80 bytes, of which a chunk of 1,024
+//! costs over its data, so it is fixed by an assertion: 80 bytes, of which a chunk of 256
 //! fills a size class of the allocator.
 
 use std::borrow::Cow;

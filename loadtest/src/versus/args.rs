@@ -17,24 +17,27 @@ use crate::versus::contender::{Who, WhoError};
 use crate::versus::dialect::TTL_S;
 use crate::workload::Mix;
 
+/// What every contender takes as it is configured by default.
+const CONNECTIONS_MAX: i64 = 9_000;
+
 /// Who is compared, and by which load.
 #[derive(Clone, Debug, Args)]
 pub struct VersusArgs {
     /// Rounds, in each of which every contender has its turn
     #[arg(long, value_name = "COUNT", default_value_t = 7, value_parser = value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
-    /// How long a turn is measured, like 3s or 500ms; a tenth of it more goes before, unmeasured
+    /// How long a turn is measured, like 3s; one below 1s is not judged; a tenth of it more goes before, unmeasured
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
     pub round_duration: Duration,
     /// Requests a second, like 5000 or 20k/s, that each gets over all its connections, whatever it answers
     /// (open loop); else as fast as it answers
     #[arg(long, value_name = "N/s", value_parser = Rate::parse_fixed)]
     pub rate: Option<Rate>,
-    /// Exits with 0 although the load was the bottleneck of some rounds in an open loop
+    /// Exits with 0 although the load was the bottleneck somewhere
     #[arg(long)]
     pub allow_limited: bool,
     /// Keep-alive connections, each with one request at a time
-    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = value_parser!(u32).range(1..=16_384))]
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = value_parser!(u32).range(1..=CONNECTIONS_MAX))]
     pub connections: u32,
     /// Bytes of data in a session, like 1kb
     #[arg(long, value_name = "BYTES", default_value = "1kb", value_parser = parse_size)]

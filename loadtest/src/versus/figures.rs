@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::pace::Rate;
 use crate::spectrum::Spectrum;
+use crate::versus::closed;
 use crate::versus::load::Measured;
 use crate::versus::open::{self, Open, OpenRow};
 use crate::workload::Mix;
@@ -128,6 +129,8 @@ pub struct Row {
     /// The tails of an open loop, over the rounds; absent in a closed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<OpenRow>,
+    /// Why the load was the bottleneck, in words; none if it was not.
+    pub limited: Option<String>,
     /// The longest latency of all rounds, in microseconds; 0 without an answer.
     pub max_us: f64,
     /// The curve of all rounds' latencies: a list of `[percentile, microseconds]`.
@@ -228,6 +231,7 @@ impl Comparison {
             row.ratio = Spread::of(row.rounds.iter().filter_map(|round| round.ratio));
             row.per_s = Spread::of(row.rounds.iter().map(|round| round.per_s));
             row.open = OpenRow::of(&row.rounds);
+            row.limited = open::limited(&row.rounds).or_else(|| closed::limit(&row.rounds));
         }
         let whole = rows.iter().filter(|row| row.failed.is_none()).map(|row| row.rounds.len()).min();
         let rounds = whole.unwrap_or(0) as u32;
@@ -296,12 +300,20 @@ impl Comparison {
         for Skipped { name, reason, .. } in &self.skipped {
             writeln!(out, "{name}: takes no part: {reason}")?;
         }
-        for Row { name, failed, .. } in &self.rows {
+        for Row { name, failed, limited, .. } in &self.rows {
+            if let Some(reason) = limited {
+                writeln!(out, "{name}: INVALID {reason}")?;
+            }
             if let Some(reason) = failed {
                 writeln!(out, "{name}: FAILED: {reason}")?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the load was the bottleneck somewhere.
+    pub fn is_limited(&self) -> bool {
+        self.rows.iter().any(|row| row.limited.is_some())
     }
 
     /// Whether a row did other work than the floor that it could be divided by.

@@ -120,7 +120,7 @@ impl Comparison {
             let text = "Other programs used these CPUs: trust no single time, and ratios by their spread.";
             cautions.push(text.to_owned());
         }
-        let limited = self.open_rows().filter_map(|(row, open)| Some((row.name, open.limited.as_ref()?)));
+        let limited = self.rows.iter().filter_map(|row| Some((row.name, row.limited.as_ref()?)));
         cautions.extend(limited.map(|(name, reason)| format!("{name}: no valid measurement {reason}.")));
         if self.machine.debug_build {
             cautions.push("This is a debug build: the figures mean nothing.".to_owned());
@@ -154,12 +154,22 @@ impl Comparison {
     }
 
     fn draw_tails(&self, markup: &mut Markup) {
-        let heads =
-            ["", "p50 µs (min to max)", "p99", "p99.9", "max", "dropped", "left late, p99 µs", "valid"];
+        let heads = [
+            "",
+            "p50 µs (min to max)",
+            "p99",
+            "p99.9",
+            "max",
+            "dropped",
+            "left late, p99 µs",
+            "p99.9",
+            "valid",
+        ];
         let cells = |(row, open): (&Row, &OpenRow)| {
-            let late = open.lag_p99_us.map_or_else(|| "–".to_owned(), |lag| spread_text(&lag));
-            let valid = if open.limited.is_some() { "no" } else { "yes" };
-            let rest = [human::grouped(open.dropped), late, valid.to_owned()];
+            let late = |lag: Option<Spread>| lag.map_or_else(|| "–".to_owned(), |lag| spread_text(&lag));
+            let valid = if row.limited.is_some() { "no" } else { "yes" };
+            let (p99, p99_9) = (late(open.lag_p99_us), late(open.lag_p99_9_us));
+            let rest = [human::grouped(open.dropped), p99, p99_9, valid.to_owned()];
             tail_cells(row, &open.latency_us).chain(rest).collect::<Vec<String>>()
         };
         page::table(markup, &heads, &self.open_rows().map(cells).collect::<Vec<_>>());
@@ -350,7 +360,7 @@ mod tests {
             assert!(tails.contains(part), "{part}");
         }
         assert!(!tails.contains("no valid measurement") && !tails.contains("Closed loops"));
-        compared.rows[1].open.as_mut().unwrap().limited = Some("because it was late".to_owned());
+        compared.rows[1].limited = Some("because it was late".to_owned());
         let limited = page(&compared);
         assert!(
             limited.contains("redis: no valid measurement because it was late.") && limited.contains(">no<")

@@ -1,11 +1,11 @@
 //! `loadtest versus`: the same session workload on several servers, side by side in one run.
 //!
 //! Every contender is started on loopback, on one CPU, and gets the same sessions; in each
-//! round every one has its turn, in an order that moves on by one. What is compared is the
+//! round every one has its turn, in an order that is drawn anew, once the others rest. What is compared is the
 //! server's CPU time a request, as a ratio to a raw loop that answers by rote in the same
 //! round, and, where requests leave at a rate, the tails of their latency. All processes and files of a comparison are gone when it ends.
 //!
-//! `dialect`, `resp`, `memcached`, `figures`, `open` and `html` are pure; `connection`, `load`, `floor`,
+//! `dialect`, `resp`, `memcached`, `figures`, `closed`, `open` and `html` are pure; `connection`, `load`, `floor`,
 //! `process` and `usage` touch sockets, children and `/proc`.
 
 use std::fs;
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use rustix::thread::set_current_timer_slack;
 
@@ -39,6 +41,7 @@ use crate::versus::process::{Process, ProcessError};
 use crate::versus::script::Script;
 
 pub mod args;
+mod closed;
 pub mod command;
 mod connection;
 pub mod contender;
@@ -60,6 +63,10 @@ const MODEL_NAMES: (&str, &str) =
 
 /// Which part of a turn's length goes before it, unmeasured.
 const WARM_UP_PART: u32 = 10;
+
+/// How long contenders are given to rest before a turn, and between two looks at them.
+const SETTLE_MAX: Duration = Duration::from_secs(3);
+const SETTLE_STEP: Duration = Duration::from_millis(50);
 
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
@@ -147,11 +154,12 @@ pub fn compare(
         rate: args.rate,
         stopped: Arc::clone(stopped),
     };
+    let mut rng = Rng::new(draw_seed());
     for number in 0..args.rounds {
-        for step in 0..entrants.len() {
-            // Nobody always follows the same one.
-            let at = (number as usize + step) % entrants.len();
+        // Nobody always follows the same one.
+        for at in shuffled(entrants.len(), &mut rng) {
             tell(entrants[at].who, number);
+            settle(&entrants, turn.clock).map_err(here("reading CPU times"))?;
             entrants[at].take_turn(&mut event_loop, &turn, number);
         }
     }
@@ -214,6 +222,29 @@ fn enter_all(args: &VersusArgs, folder: &Path, server_cpu: Option<u32>) -> (Vec<
     }
     entrants.sort_by_key(|entrant| Who::ALL.iter().position(|who| *who == entrant.who));
     (entrants, skipped)
+}
+
+/// Waits until no contender uses its CPU, so that nobody pays for what another one still does, but
+/// not for longer than a moment: one that never rests is in everybody's way alike.
+fn settle(entrants: &[Entrant], clock: Clock) -> io::Result<()> {
+    let used = || entrants.iter().map(|entrant| entrant.process.cpu_time()).sum::<io::Result<Duration>>();
+    let (until, mut before) = (clock.now().after(SETTLE_MAX), used()?);
+    while clock.now() < until {
+        thread::sleep(SETTLE_STEP);
+        let after = used()?;
+        if after.saturating_sub(before) <= SETTLE_STEP / 50 {
+            break;
+        }
+        before = after;
+    }
+    Ok(())
+}
+
+/// The numbers below `len` in an order that is drawn.
+fn shuffled(len: usize, rng: &mut Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..len).collect();
+    (1..len).rev().for_each(|at| order.swap(at, rng.below(at + 1)));
+    order
 }
 
 impl Stage<'_> {
@@ -325,6 +356,7 @@ impl Entrant {
             ratio: None,
             per_s: None,
             open: None,
+            limited: None,
             max_us: latencies.max_us(),
             spectrum_us: Spectrum::of(&latencies),
             rounds,

@@ -1,9 +1,9 @@
 //! CPU time that a process and its children have used, as the kernel counts it.
 //!
 //! `schedstat` counts in nanoseconds each thread's time on a CPU; where a kernel does not keep
-//! it, the ticks of `stat` must do, which are 10 ms long. A thread that runs just now may
-//! lack its last tick, so read while the server has nothing to do. Kernel threads that a
-//! process' ring started count as its own.
+//! it, and for threads and children that have ended, the ticks of `stat` must do, which are 10 ms long. A
+//! thread that runs just now may lack its last tick, so read while the server has nothing to do. Kernel
+//! threads that a process' ring started count as its own.
 
 use std::fs;
 use std::io;
@@ -12,10 +12,17 @@ use std::time::Duration;
 /// The length of a tick in `stat`: 1/100 s to user space on every Linux of today.
 const TICK: Duration = Duration::from_millis(10);
 
-/// CPU time of a process and of all that it started and that is still there.
+/// CPU time of a process and of all that it started, ended children included: a server that forks to
+/// rewrite its log pays for that.
 pub fn of_family(pid: u32) -> io::Result<Duration> {
-    let parents = parents()?;
-    family(pid, &parents).into_iter().map(of_process).sum()
+    // The leader's last, so that a child that ends meanwhile counts at least once.
+    let children = family(pid, &parents()?).into_iter().skip(1);
+    let children = children.map(|child| of_process_and_ended(child).unwrap_or_default()).sum::<Duration>();
+    Ok(children + of_process_and_ended(pid)?)
+}
+
+fn of_process_and_ended(pid: u32) -> io::Result<Duration> {
+    Ok(of_process(pid)? + stat_of(pid)?.used_by_ended_children)
 }
 
 /// CPU time of one process, all its threads included.
@@ -26,11 +33,14 @@ pub fn of_process(pid: u32) -> io::Result<Duration> {
         let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
         precise += run_time(&text).unwrap_or_default();
     }
-    if !precise.is_zero() {
-        return Ok(precise);
-    }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_stat(&stat).map(|stat| stat.used).ok_or_else(|| io::Error::other("its stat cannot be read"))
+    // More than a tick of difference is that of threads which have ended.
+    let used = stat_of(pid)?.used;
+    Ok(if used > precise + TICK { used } else { precise })
+}
+
+fn stat_of(pid: u32) -> io::Result<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse_stat(&text).ok_or_else(|| io::Error::other("its stat cannot be read"))
 }
 
 /// The process and all below it.
@@ -76,6 +86,8 @@ fn run_time(schedstat: &str) -> Option<Duration> {
 struct Stat {
     parent: u32,
     used: Duration,
+    /// Those that were waited for, and theirs.
+    used_by_ended_children: Duration,
 }
 
 /// The fields behind the name, which may itself hold spaces and brackets: see proc(5).
@@ -83,23 +95,27 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let (_, behind) = text.rsplit_once(')')?;
     let mut fields = behind.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let user: u32 = fields.nth(9)?.parse().ok()?;
-    let system: u32 = fields.next()?.parse().ok()?;
-    Some(Stat { parent, used: TICK * user.checked_add(system)? })
+    let mut ticks = fields.skip(9).map(|field| field.parse::<u32>().ok());
+    let mut user_and_system = || Some(TICK * ticks.next()??.checked_add(ticks.next()??)?);
+    Some(Stat { parent, used: user_and_system()?, used_by_ended_children: user_and_system()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
-    const STAT: &str = "4711 (a (b) c) S 12 4711 4711 0 -1 4194560 1 2 3 4 25 17 0 0 20 0 3 0 99";
+    const STAT: &str = "4711 (a (b) c) S 12 4711 4711 0 -1 4194560 1 2 3 4 25 17 30 4 20 0 3 0 99";
 
     #[test]
     fn a_stat_is_read_behind_its_name() {
+        let [used, used_by_ended_children] = [420, 340].map(Duration::from_millis);
+        let stat = Stat { parent: 12, used, used_by_ended_children };
         let table = [
-            (STAT.to_owned(), Some(Stat { parent: 12, used: Duration::from_millis(420) })),
-            (STAT.replace("a (b) c", ") 7 ("), Some(Stat { parent: 12, used: Duration::from_millis(420) })),
+            (STAT.to_owned(), Some(stat)),
+            (STAT.replace("a (b) c", ") 7 ("), Some(stat)),
             (STAT.replace(" 25 17", " x 17"), None),
+            (STAT.replace(" 30 4 ", " 30 -4 "), None),
             ("4711 (a) S".to_owned(), None),
             (String::new(), None),
         ];
@@ -134,5 +150,16 @@ mod tests {
         }
         assert!(of_family(mine).unwrap() >= before);
         assert!(family_of(mine).unwrap().contains(&mine));
+    }
+
+    #[test]
+    fn a_child_that_has_ended_still_counts() {
+        let mine = std::process::id();
+        let before = of_family(mine).unwrap() - of_process(mine).unwrap();
+        let burn = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        assert!(Command::new("sh").args(["-c", burn]).status().unwrap().success());
+        let after = stat_of(mine).unwrap().used_by_ended_children;
+        assert!(after > before, "{after:?} after {before:?}");
+        assert!(of_family(mine).unwrap() >= after);
     }
 }

@@ -51,6 +51,7 @@ pub fn row(name: &'static str, server_ms: &[u64]) -> Row {
         ratio: None,
         per_s: None,
         open: None,
+        limited: None,
         max_us: 0.0,
         spectrum_us: Spectrum::default(),
         rounds: rounds.collect(),

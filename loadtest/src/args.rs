@@ -95,7 +95,7 @@ pub struct Args {
     #[arg(long)]
     pub allow_limited: bool,
     /// Of a hundred answers, how many may be refusals (429, 503, 507); more of them fail the run
-    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     pub refused_max: u32,
     /// Repeats the draws of the run that reported this seed; drawn if not given
     #[arg(long)]

@@ -226,10 +226,14 @@ impl Connection {
             self.core.ledger.borrow_mut().settle(flight.attempt, &answer, span, self.core.writer.path());
         self.taken += head.answer_len();
         self.count(step, number, verdict, purpose);
-        if purpose == Purpose::Load && !matches!(verdict, Verdict::Refused { .. }) {
+        if purpose == Purpose::Load {
             let mut tally = self.core.tally.borrow_mut();
-            tally.answer(Kind::of(step), span, flight.intended);
-            tally.transfer(flight.len, head.answer_len());
+            if matches!(verdict, Verdict::Refused { .. }) {
+                tally.refuse(span, flight.intended);
+            } else {
+                tally.answer(Kind::of(step), span, flight.intended);
+                tally.transfer(flight.len, head.answer_len());
+            }
         }
         add(&self.core.progress.answers);
         if head.closes {

@@ -48,7 +48,7 @@ pub struct Report {
     pub host: Host,
     /// What was asked for.
     pub config: Config,
-    /// Seconds from the start of measuring to the last answer.
+    /// Seconds from the start of measuring to the last answer or refusal.
     pub elapsed_s: f64,
     /// Sums over all operations.
     pub totals: Totals,
@@ -158,6 +158,8 @@ pub struct Totals {
     pub swept: u64,
     /// Requests of an open loop that never left, because no connection came free in time.
     pub dropped: u64,
+    /// Refusals, those to the making of the sessions and to the sweep included.
+    pub refused: u64,
     /// Connections closed and made anew on purpose.
     pub reconnects: u64,
     /// Bytes of the requests that were answered.
@@ -187,7 +189,7 @@ pub struct OperationRow {
     /// Whole answers a second.
     pub per_s: f64,
     /// Latencies; all 0 where there was no answer. `all` has dropped requests too, with the time
-    /// that they had waited.
+    /// that they had waited, and refusals, with the time that they took.
     pub latency_us: Percentiles,
     /// In an open loop, the same counted from when requests left: what they would have looked
     /// like to a generator that waits for the server.
@@ -280,9 +282,12 @@ fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
         let kept = tally.latency(kind);
         rows.push(row(kind.name(), kept.count(), kept, tally.service(kind)));
     }
-    // What never left has an operation yet to be drawn: no other row can have it.
+    // What never left has an operation yet to be drawn: no other row can have it. A quick no would
+    // flatter the row of its operation, and a late one must be in the tail of all.
     let answers = latency.count();
     latency.merge(&tally.dropped);
+    latency.merge(&tally.refused);
+    service.merge(&tally.refused_service);
     rows.push(row("all", answers, &latency, &service));
     rows
 }
@@ -328,6 +333,7 @@ impl Totals {
             filled: tally.filled,
             swept: tally.swept,
             dropped: tally.dropped.count(),
+            refused: tally.refused_count(),
             reconnects: tally.reconnects,
             sent_bytes: tally.sent_bytes,
             received_bytes: tally.received_bytes,

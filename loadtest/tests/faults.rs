@@ -116,11 +116,18 @@ fn an_announced_end_of_a_connection_is_no_fault() {
 fn refusals_for_lack_of_room_are_counted_and_are_no_fault() {
     for (fault, kind) in [(Fault::Busy, "refused_503"), (Fault::Full, "refused_507")] {
         let model = Model::start(fault);
-        let report = load(&model, &format!("--operations {OPERATIONS}"));
+        let report = load(&model, &format!("--operations {OPERATIONS} --refused-max 100"));
         assert_eq!(report.conclusion, Conclusion::Passed, "{:#?}", report.wrong);
         let row = report.errors.iter().find(|row| row.kind == kind);
-        assert!(row.is_some_and(|row| row.count > 0), "{fault:?}");
+        assert!(row.is_some_and(|row| row.count > 0 && row.count == report.totals.refused), "{fault:?}");
     }
+}
+
+#[test]
+fn a_refusal_fails_a_run_that_allows_for_none() {
+    let model = Model::start(Fault::Busy);
+    let report = load(&model, &format!("--operations {OPERATIONS}"));
+    assert_eq!((report.conclusion, report.conclusion.exit_code()), (Conclusion::TooManyRefused, 1));
 }
 
 #[test]

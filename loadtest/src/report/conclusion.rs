@@ -12,7 +12,7 @@ use crate::args::Args;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
-    /// Something was asked, and every answer was right.
+    /// Something was asked, and every answer was right, or one of the refusals that were allowed.
     Passed,
     /// At least one answer was wrong or did not come.
     WrongAnswers,
@@ -20,9 +20,9 @@ pub enum Conclusion {
     NothingDone,
     /// More of the answers were refusals than were allowed, and none was wrong.
     TooManyRefused,
-    /// All answers were right, but connections could not be made or kept, or no requests be timed.
+    /// No answer was wrong, but connections could not be made or kept, or no requests be timed.
     Incomplete,
-    /// All answers were right, but the generator was the bottleneck: the figures are its own.
+    /// No answer was wrong, but the generator was the bottleneck: the figures are its own.
     GeneratorLimited,
 }
 

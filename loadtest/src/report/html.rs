@@ -70,9 +70,12 @@ impl Report {
         match self.conclusion {
             Conclusion::Passed if is_limited => (
                 News::Warning,
-                "Every answer was right; the figures are the generator’s, not the server’s".to_owned(),
+                format!(
+                    "{}; the figures are the generator’s, not the server’s",
+                    sentence(&self.how_right()).trim_end_matches('.'),
+                ),
             ),
-            Conclusion::Passed => (News::Good, "Passed: every answer was right".to_owned()),
+            Conclusion::Passed => (News::Good, format!("Passed: {}", self.how_right())),
             Conclusion::WrongAnswers if self.totals.wrong == 1 => {
                 (News::Bad, "Failed: 1 wrong answer".to_owned())
             }
@@ -100,7 +103,7 @@ impl Report {
             reasons.push(kinds.collect::<Vec<_>>().join(", "));
         }
         if self.conclusion == Conclusion::GeneratorLimited {
-            reasons.push("Every answer was right.".to_owned());
+            reasons.push(sentence(&self.how_right()));
         }
         reasons.extend(self.generator.limited.iter().map(|text| sentence(text)));
         reasons
@@ -117,6 +120,13 @@ impl Report {
                 "{} requests never left, because no connection came free for a second: \
                  counted in the row of all with the time that they had waited, and in no other row.",
                 human::grouped(self.totals.dropped),
+            ));
+        }
+        if self.totals.refused > 0 {
+            reasons.push(format!(
+                "{} requests were refused: those of the load count in the row of all with the time \
+                 that this took, and in no other row.",
+                human::grouped(self.totals.refused),
             ));
         }
         reasons
@@ -264,7 +274,7 @@ impl Report {
     fn draw_errors(&self, markup: &mut Markup) {
         let row = |ErrorRow { kind, count }: &ErrorRow| vec![(*kind).to_owned(), human::grouped(*count)];
         page::table(markup, &["", "how often"], &self.errors.iter().map(row).collect::<Vec<_>>());
-        let note = "A refusal (429, 503, 507) is a loaded server’s right; it is not among the answers or their latencies.";
+        let note = "A refusal (429, 503, 507) is a loaded server’s right; it is not among the answers, and counts with the time that it took in the row of all alone.";
         markup.leaf("p", &[("class", &"note")], note);
     }
 }

@@ -66,7 +66,7 @@ fn a_run_passes_only_if_something_was_right_and_nothing_wrong() {
         (&[], Conclusion::NothingDone, 2),
         (&[refused], Conclusion::NothingDone, 2),
         (&[right], Conclusion::Passed, 0),
-        (&[right, refused, Verdict::Borderline], Conclusion::Passed, 0),
+        (&[right, refused, Verdict::Borderline], Conclusion::TooManyRefused, 1),
         (&[right, wrong], Conclusion::WrongAnswers, 1),
         (&[wrong], Conclusion::WrongAnswers, 1),
     ];
@@ -89,12 +89,12 @@ fn a_connection_that_gave_up_or_a_timer_that_failed_leaves_the_run_incomplete() 
 #[test]
 fn more_refusals_than_are_allowed_fail_the_run_whatever_their_status() {
     for status in [429, 503, 507] {
-        // Nine whole answers and a refusal, which no latency is recorded of.
+        // Nine whole answers and a refusal, which is none.
         let mut tally = tally_with(&[Verdict::Right; 9]);
         tally.verdict(Verdict::Refused { status }, String::new);
         let found = found(tally);
         for (flags, expected, code) in [
-            ("", Conclusion::Passed, 0),
+            ("", Conclusion::TooManyRefused, 1),
             ("--refused-max 10", Conclusion::Passed, 0),
             ("--refused-max 9", Conclusion::TooManyRefused, 1),
             ("--refused-max 0", Conclusion::TooManyRefused, 1),
@@ -108,9 +108,35 @@ fn more_refusals_than_are_allowed_fail_the_run_whatever_their_status() {
         }
         let text = text_of(&report_with("--refused-max 0", &found));
         assert!(text.ends_with("REFUSED more than --refused-max allows\n"), "{text}");
+        let text = text_of(&report_with("--refused-max 10", &found));
+        assert!(text.ends_with("\nno answer was wrong, 1 refused\n"), "{text}");
     }
     let none = found(tally_with(&[Verdict::Right]));
-    assert_eq!(report_with("--refused-max 0", &none).conclusion, Conclusion::Passed);
+    assert_eq!(report_with("", &none).conclusion, Conclusion::Passed);
+}
+
+#[test]
+fn a_refusal_has_its_time_in_the_row_of_all_alone_and_is_no_answer() {
+    for rate in [None, Some("--rate 5k")] {
+        let mut tally = tally_with(&[Verdict::Right]);
+        let left = Span { sent: span().received.before(SECOND), ..span() };
+        tally.verdict(Verdict::Refused { status: 503 }, String::new);
+        tally.refuse(left, rate.map(|_| left.sent.before(SECOND)));
+        let report = report_with(&format!("--refused-max 50 {}", rate.unwrap_or_default()), &found(tally));
+        let (read, all) = (&report.operations[1], report.operations.last().unwrap());
+        assert_eq!((all.name, all.count, report.totals.answers, report.totals.refused), ("all", 1, 1, 1));
+        let waited_us = if rate.is_some() { 2e6 } else { 1e6 };
+        assert!(
+            read.latency_us.max < 300.0 && (all.latency_us.max / waited_us - 1.0).abs() < 0.01,
+            "{all:?}"
+        );
+        assert!(all.service_us.is_none_or(|service| (service.max / 1e6 - 1.0).abs() < 0.01), "{all:?}");
+        let text = text_of(&report);
+        assert!(
+            text.contains("\n1 refused: those of the load are in `all` with the time they took\n"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

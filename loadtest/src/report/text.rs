@@ -73,6 +73,13 @@ impl Report {
                 if totals.dropped > 0 { ": counted in `all` with the time they had waited" } else { "" };
             writeln!(out, "{counted}")?;
         }
+        if totals.refused > 0 {
+            writeln!(
+                out,
+                "{} refused: those of the load are in `all` with the time they took",
+                totals.refused
+            )?;
+        }
         for ErrorRow { kind, count } in &self.errors {
             writeln!(out, "{kind}: {count}")?;
         }
@@ -96,6 +103,14 @@ impl Report {
         }
     }
 
+    /// How right the answers were of a run that had no wrong one.
+    pub(super) fn how_right(&self) -> String {
+        match self.totals.refused {
+            0 => "every answer was right".to_owned(),
+            refused => format!("no answer was wrong, {refused} refused"),
+        }
+    }
+
     fn write_conclusion(&self, out: &mut impl Write) -> io::Result<()> {
         for WrongRow { kind, count, examples } in &self.wrong {
             writeln!(out, "WRONG {kind}: {count}")?;
@@ -107,7 +122,7 @@ impl Report {
             writeln!(out, "INVALID: {reason}")?;
         }
         match self.conclusion {
-            Conclusion::Passed => writeln!(out, "every answer was right"),
+            Conclusion::Passed => writeln!(out, "{}", self.how_right()),
             Conclusion::WrongAnswers => writeln!(out, "{} WRONG", self.totals.wrong),
             Conclusion::NothingDone => writeln!(out, "nothing was done: no answer was right"),
             Conclusion::TooManyRefused => writeln!(out, "REFUSED more than --refused-max allows"),
@@ -115,7 +130,7 @@ impl Report {
                 writeln!(out, "incomplete: connections could not be made or kept, or a timer failed")
             }
             Conclusion::GeneratorLimited => {
-                writeln!(out, "every answer was right, and the figures are not valid")
+                writeln!(out, "{}, and the figures are not valid", self.how_right())
             }
         }
     }

@@ -82,7 +82,8 @@ fn the_verdict_is_the_first_thing_said() {
         ("", found(tally_with(&[wrong, wrong])), "bad", "Failed: 2 wrong answers"),
         ("", found(Tally::default()), "bad", "Nothing was done"),
         ("", found(incomplete), "bad", "Incomplete"),
-        ("--refused-max 9", found(refused), "bad", "Failed: more was refused"),
+        ("--refused-max 9", found(refused.clone()), "bad", "Failed: more was refused"),
+        ("--refused-max 50", found(refused), "good", "Passed: no answer was wrong, 1 refused"),
         ("", limited(), "warning", "Not a valid measurement: the generator was the bottleneck"),
         ("--allow-limited", limited(), "warning", "Every answer was right; the figures are the generator"),
     ];

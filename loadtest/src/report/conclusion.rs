@@ -20,7 +20,8 @@ pub enum Conclusion {
     NothingDone,
     /// More of the answers were refusals than were allowed, and none was wrong.
     TooManyRefused,
-    /// No answer was wrong, but connections could not be made or kept, or no requests be timed.
+    /// No answer was wrong, but the sessions could not be made in time, connections not be made or
+    /// kept, or requests not be timed.
     Incomplete,
     /// No answer was wrong, but the generator was the bottleneck: the figures are its own.
     GeneratorLimited,
@@ -42,11 +43,15 @@ pub(super) fn conclude(args: &Args, found: &Found) -> Conclusion {
     let tally = &found.tally;
     let refused = tally.refused_count();
     let refused_max = (tally.answer_count() + refused) * u64::from(args.refused_max);
+    // Told before that nothing was right: answers are counted from the load's beginning on.
+    let is_unfilled = tally.errors.contains_key("fill_gave_up");
     // A gate without a timer lets the rest of its requests go unsent and uncounted.
     let is_cut_short =
         ["connections_given_up", "timer_failed"].iter().any(|kind| tally.errors.contains_key(kind));
     if tally.wrong_count() > 0 {
         Conclusion::WrongAnswers
+    } else if is_unfilled {
+        Conclusion::Incomplete
     } else if tally.right == 0 {
         Conclusion::NothingDone
     } else if refused * 100 > refused_max {

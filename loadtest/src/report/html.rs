@@ -86,9 +86,7 @@ impl Report {
             Conclusion::TooManyRefused => {
                 (News::Bad, "Failed: more was refused than --refused-max allows".to_owned())
             }
-            Conclusion::Incomplete => {
-                (News::Bad, "Incomplete: connections could not be made or kept, or a timer failed".to_owned())
-            }
+            Conclusion::Incomplete => (News::Bad, format!("Incomplete: {}", self.missing())),
             Conclusion::GeneratorLimited => {
                 (News::Warning, "Not a valid measurement: the generator was the bottleneck".to_owned())
             }

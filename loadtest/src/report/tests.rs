@@ -87,6 +87,17 @@ fn a_connection_that_gave_up_or_a_timer_that_failed_leaves_the_run_incomplete() 
 }
 
 #[test]
+fn a_run_whose_sessions_were_not_made_in_time_is_incomplete_and_not_wrong() {
+    for verdicts in [&[][..], &[Verdict::Right]] {
+        let mut tally = tally_with(verdicts);
+        tally.error("fill_gave_up");
+        let report = report_of(tally);
+        assert_eq!((report.conclusion, report.conclusion.exit_code()), (Conclusion::Incomplete, 2));
+        assert!(text_of(&report).ends_with("\nincomplete: the sessions could not be made in time\n"));
+    }
+}
+
+#[test]
 fn more_refusals_than_are_allowed_fail_the_run_whatever_their_status() {
     for status in [429, 503, 507] {
         // Nine whole answers and a refusal, which is none.

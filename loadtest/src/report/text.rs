@@ -111,6 +111,15 @@ impl Report {
         }
     }
 
+    /// Why a run is incomplete.
+    pub(super) fn missing(&self) -> &'static str {
+        if self.errors.iter().any(|row| row.kind == "fill_gave_up") {
+            "the sessions could not be made in time"
+        } else {
+            "connections could not be made or kept, or a timer failed"
+        }
+    }
+
     fn write_conclusion(&self, out: &mut impl Write) -> io::Result<()> {
         for WrongRow { kind, count, examples } in &self.wrong {
             writeln!(out, "WRONG {kind}: {count}")?;
@@ -127,7 +136,7 @@ impl Report {
             Conclusion::NothingDone => writeln!(out, "nothing was done: no answer was right"),
             Conclusion::TooManyRefused => writeln!(out, "REFUSED more than --refused-max allows"),
             Conclusion::Incomplete => {
-                writeln!(out, "incomplete: connections could not be made or kept, or a timer failed")
+                writeln!(out, "incomplete: {}", self.missing())
             }
             Conclusion::GeneratorLimited => {
                 writeln!(out, "{}, and the figures are not valid", self.how_right())

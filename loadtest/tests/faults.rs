@@ -276,6 +276,14 @@ fn a_session_that_expires_before_its_deadline_is_found() {
 }
 
 #[test]
+fn a_session_of_a_wave_or_of_a_bot_that_expires_before_its_deadline_is_found() {
+    for flags in ["--wave 2s --abandoned 50 --mix read=8", "--mix read=8,bot=2 --abandoned 0"] {
+        let model = Model::start_with_ttl(Fault::HalfLife, 3600);
+        assert_named(&load(&model, &format!("{flags} --contested 0 --duration 2500ms")), "early_expiry");
+    }
+}
+
+#[test]
 fn a_lost_session_is_found() {
     assert_found(Fault::Lost, "early_expiry");
 }

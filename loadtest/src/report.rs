@@ -54,7 +54,8 @@ pub struct Report {
     pub totals: Totals,
     /// Totals a second.
     pub rates: Rates,
-    /// One row a kind of operation, in a fixed order, also where it never happened.
+    /// One row a kind of operation, in a fixed order, also where it never happened; that of the
+    /// connections only where some were made anew. `all` is the last one.
     pub operations: Vec<OperationRow>,
     /// Wrong answers by kind, in alphabetical order; empty if all were right.
     pub wrong: Vec<WrongRow>,
@@ -182,11 +183,12 @@ pub struct Rates {
 /// One kind of operation.
 #[derive(Clone, Debug, Serialize)]
 pub struct OperationRow {
-    /// `create`, `read`, `update`, `delete`, `gone` or `all`.
+    /// `create`, `read`, `update`, `delete`, `gone`, `connect` or `all`. `connect` is no part of `all`:
+    /// how long it took to make a connection anew, failures before it included.
     pub name: &'static str,
-    /// Whole answers.
+    /// Whole answers, or connections.
     pub count: u64,
-    /// Whole answers a second.
+    /// The same a second.
     pub per_s: f64,
     /// Latencies; all 0 where there was no answer. `all` has dropped requests too, with the time
     /// that they had waited, and refusals, with the time that they took.
@@ -281,6 +283,10 @@ fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
         service.merge(tally.service(kind));
         let kept = tally.latency(kind);
         rows.push(row(kind.name(), kept.count(), kept, tally.service(kind)));
+    }
+    if tally.connects.count() > 0 {
+        let made = row("connect", tally.connects.count(), &tally.connects, &tally.connects);
+        rows.push(OperationRow { service_us: None, service_spectrum_us: None, ..made });
     }
     // What never left has an operation yet to be drawn: no other row can have it. A quick no would
     // flatter the row of its operation, and a late one must be in the tail of all.

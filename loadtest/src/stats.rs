@@ -177,6 +177,8 @@ pub struct Tally {
     pub refused: Latency,
     /// The same, each counted from when its request left; empty in a closed loop.
     pub refused_service: Latency,
+    /// How long connections took that were made anew during the load; no part of any answer's latency.
+    pub connects: Latency,
     /// What came within the second that is running.
     pub second: Second,
     /// When measuring began; none before it has.
@@ -315,6 +317,7 @@ impl Tally {
         self.dropped.merge(&other.dropped);
         self.refused.merge(&other.refused);
         self.refused_service.merge(&other.refused_service);
+        self.connects.merge(&other.connects);
         self.first = self.first.into_iter().chain(other.first).min();
         for (kind, theirs) in other.wrong {
             let mine = self.wrong.entry(kind).or_default();

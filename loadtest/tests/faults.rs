@@ -168,6 +168,8 @@ fn connections_are_made_anew_in_a_storm() {
     let report = load(&model, "--storm 100ms --duration 550ms");
     assert_eq!(report.conclusion, Conclusion::Passed, "{:#?}", report.wrong);
     assert!((4..=20).contains(&report.totals.reconnects), "{}", report.totals.reconnects);
+    // The first ones of all are made before the load.
+    assert_eq!(count_of(&report, "connect"), report.totals.reconnects);
 }
 
 #[test]

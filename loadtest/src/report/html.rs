@@ -206,7 +206,7 @@ impl Report {
                         SHOWN.iter().for_each(|(head, ..)| row.leaf("th", &[("scope", &"col")], head));
                     }
                 });
-                self.operations.iter().for_each(|row| draw_operation(table, row));
+                self.operations.iter().for_each(|row| draw_operation(table, row, is_open));
             });
         });
         let is_thin = |row: &OperationRow| SHOWN.iter().any(|&(.., above)| is_thin(row.count, above));
@@ -216,6 +216,10 @@ impl Report {
         }
         let note = "Gone: asked about sessions that were deleted or had expired, which must be 404.";
         markup.leaf("p", &[("class", &"note")], note);
+        if self.operations.iter().any(|row| row.name == "connect") {
+            let note = "Connect: how long it took to make a connection anew, which is no part of all.";
+            markup.leaf("p", &[("class", &"note")], note);
+        }
     }
 
     fn draw_server(&self, markup: &mut Markup) {
@@ -311,7 +315,7 @@ fn server_facts(server: &ServerSide) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn draw_operation(table: &mut Markup, row: &OperationRow) {
+fn draw_operation(table: &mut Markup, row: &OperationRow, is_open: bool) {
     let class = if row.name == "all" { "sum" } else { "part" };
     table.within("tr", &[("class", &class)], |cells| {
         cells.leaf("th", &[("scope", &"row")], row.name);
@@ -324,6 +328,9 @@ fn draw_operation(table: &mut Markup, row: &OperationRow) {
                 let text = if row.count > 0 { latency(value(&percentiles)) } else { "–".to_owned() };
                 cells.leaf("td", &[("class", &class.trim())], text);
             }
+        }
+        if is_open && row.service_us.is_none() {
+            cells.leaf("td", &[("colspan", &SHOWN.len())], "");
         }
     });
 }

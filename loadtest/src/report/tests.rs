@@ -151,6 +151,23 @@ fn a_refusal_has_its_time_in_the_row_of_all_alone_and_is_no_answer() {
 }
 
 #[test]
+fn connections_made_anew_have_a_row_that_is_no_part_of_all_and_else_none() {
+    let mut tally = tally_with(&[Verdict::Right]);
+    let names = |report: &Report| report.operations.iter().map(|row| row.name).collect::<Vec<_>>();
+    assert!(!names(&report_of(tally.clone())).contains(&"connect"));
+    (0..3).for_each(|_| tally.connects.record(SECOND));
+    for flags in ["", "--rate 5k"] {
+        let report = report_with(flags, &found(tally.clone()));
+        assert_eq!(names(&report)[5..], ["connect", "all"], "{flags}");
+        let [connect, all] = [&report.operations[5], &report.operations[6]];
+        assert_eq!((connect.count, connect.per_s, all.count), (3, 1.5, 1), "{flags}");
+        assert!(connect.latency_us.p50 > 990_000.0 && connect.service_us.is_none(), "{connect:?}");
+        assert!(all.latency_us.max < 260.0, "{all:?}");
+        assert!(text_of(&report).contains("\nconnect           3          2  "), "{}", text_of(&report));
+    }
+}
+
+#[test]
 fn the_json_object_has_its_documented_fields() {
     let mut out = Vec::new();
     report_of(tally_with(&[Verdict::Right, Verdict::Wrong(Wrong::Revived)])).write_json(&mut out).unwrap();

@@ -140,6 +140,21 @@ fn an_open_loop_has_both_latencies_and_the_rate_that_was_asked_for() {
 }
 
 #[test]
+fn connections_made_anew_have_a_row_as_wide_as_the_others() {
+    let mut tally = tally_with(&[Verdict::Right]);
+    tally.connects.record(Duration::from_millis(3));
+    for (flags, columns) in [("", 7), ("--rate 5k", 12)] {
+        let page = page_of(&report_with(flags, &found(tally.clone())));
+        let row =
+            page.split("<th scope=\"row\">connect</th>").nth(1).and_then(|rest| rest.split("</tr>").next());
+        let row = row.expect("there is a row");
+        let empty = if row.contains("colspan=\"5\"") { SHOWN.len() - 1 } else { 0 };
+        assert_eq!(row.matches("<td").count() + empty, columns, "{row}");
+        assert!(row.contains("3.00 ms"), "{row}");
+    }
+}
+
+#[test]
 fn what_servers_and_people_supply_is_text() {
     let mut tally = tally_with(&[Verdict::Right]);
     tally.verdict(Verdict::Wrong(Wrong::Revived), || "<script>alert(1)</script> & \"x\"".to_owned());

@@ -115,7 +115,7 @@ impl Report {
         }
         if self.totals.dropped > 0 {
             reasons.push(format!(
-                "{} requests never left, because no connection came free for a second: \
+                "{} requests never left, because no connection came free within a second, or by the end: \
                  counted in the row of all with the time that they had waited, and in no other row.",
                 human::grouped(self.totals.dropped),
             ));

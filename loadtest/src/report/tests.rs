@@ -240,7 +240,7 @@ fn an_open_loop_shows_both_latencies_and_what_was_dropped() {
     assert!(text.contains("open loop at 5000/s") && text.contains("\nall, counted from leaving"), "{text}");
     assert!(
         text.contains(
-            "\n4 dropped, no connection free for a second: counted in `all` with the time they had waited\n"
+            "\n4 dropped, having found no free connection in time: counted in `all` with the time they had waited\n"
         ),
         "{text}"
     );

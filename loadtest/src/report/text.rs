@@ -68,7 +68,7 @@ impl Report {
             writeln!(out, "connections made anew: {}", totals.reconnects)?;
         }
         if self.config.rate.is_some() {
-            write!(out, "{} dropped, no connection free for a second", totals.dropped)?;
+            write!(out, "{} dropped, having found no free connection in time", totals.dropped)?;
             let counted =
                 if totals.dropped > 0 { ": counted in `all` with the time they had waited" } else { "" };
             writeln!(out, "{counted}")?;

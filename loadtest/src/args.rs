@@ -23,6 +23,9 @@ use crate::zipf::EXPONENT_MAX;
 /// Most bytes of a blob that can be asked for.
 const SIZE_MAX: usize = 64 * 1024 * 1024;
 
+/// The longest time that can be asked for: 30 days.
+const DURATION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// Loads a Seshun server over the wire and checks every answer.
 ///
 /// Exits with 0 if every answer was right, 1 after a wrong answer or too many refusals, 2 if it
@@ -95,7 +98,7 @@ pub struct Args {
     #[arg(long)]
     pub allow_limited: bool,
     /// Of a hundred answers, how many may be refusals (429, 503, 507); more of them fail the run
-    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     pub refused_max: u32,
     /// Repeats the draws of the run that reported this seed; drawn if not given
     #[arg(long)]
@@ -327,7 +330,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, ArgError> {
         "m" => Duration::from_secs(number.checked_mul(60).ok_or(form)?),
         _ => return Err(form),
     };
-    if span.is_zero() { Err(ArgError("it takes more than no time")) } else { Ok(span) }
+    if span.is_zero() {
+        Err(ArgError("it takes more than no time"))
+    } else if span > DURATION_MAX {
+        Err(ArgError("it takes at most 30 days, which are 43200m"))
+    } else {
+        Ok(span)
+    }
 }
 
 /// A number of bytes, in powers of 1,024.

@@ -77,6 +77,8 @@ pub struct Connection {
     operations_left: u64,
     losses: u32,
     given_up: bool,
+    /// Whether what it does is measured: not while the sessions are made or removed.
+    loads: bool,
     stream: Option<TcpStream>,
     /// When the connection is closed and made anew; the end of time where that never happens.
     storm_at: Moment,
@@ -99,6 +101,7 @@ impl Connection {
             operations_left: operations_max,
             losses: 0,
             given_up: false,
+            loads: false,
             stream: None,
             storm_at: Moment::after_start(Duration::MAX),
             flights: VecDeque::new(),
@@ -118,12 +121,14 @@ impl Connection {
     pub async fn run(mut self) {
         self.fill().await;
         self.core.begin_load();
+        self.loads = true;
         self.storm_at = self.core.next_storm(self.core.clock.now());
         if self.core.plan.rate.is_some() {
             self.load_open().await
         } else {
             self.load_closed().await
         }
+        self.loads = false;
         self.core.leave_load();
         self.sweep().await;
         self.waiting.set(Waiting::Finished);
@@ -226,10 +231,14 @@ impl Connection {
             self.core.ledger.borrow_mut().settle(flight.attempt, &answer, span, self.core.writer.path());
         self.taken += head.answer_len();
         self.count(step, number, verdict, purpose);
-        if purpose == Purpose::Load && !matches!(verdict, Verdict::Refused { .. }) {
+        if purpose == Purpose::Load {
             let mut tally = self.core.tally.borrow_mut();
-            tally.answer(Kind::of(step), span, flight.intended);
-            tally.transfer(flight.len, head.answer_len());
+            if matches!(verdict, Verdict::Refused { .. }) {
+                tally.refuse(span, flight.intended);
+            } else {
+                tally.answer(Kind::of(step), span, flight.intended);
+                tally.transfer(flight.len, head.answer_len());
+            }
         }
         add(&self.core.progress.answers);
         if head.closes {
@@ -303,12 +312,16 @@ impl Connection {
     }
 
     async fn connect(&mut self) -> bool {
+        let began = self.core.clock.now();
         for failures in 0..CONNECTS_MAX {
             match TcpStream::connect_addr(self.core.plan.remote_addr).await {
                 Ok(stream) => {
                     // A request is one write; without this the second of two segments would wait.
                     if stream.set_nodelay(true).is_err() {
                         self.core.tally.borrow_mut().error("nodelay_failed");
+                    }
+                    if self.loads {
+                        self.core.tally.borrow_mut().connects.record(self.core.clock.now().since(began));
                     }
                     self.stream = Some(stream);
                     return true;

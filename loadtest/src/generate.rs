@@ -109,7 +109,7 @@ pub fn generate(assignment: &Assignment, told: &Sender<Told>) -> Result<Outcome,
         watch(&core, &waiting, assignment.args.answer_timeout, told).await
     });
     if !finished {
-        give_up(&waiting, &mut core.tally.borrow_mut());
+        give_up(&waiting, core.started().is_some(), &mut core.tally.borrow_mut());
         // Reads are still in flight; the loop must not be torn down under their buffers.
         std::mem::forget(event_loop);
     }
@@ -219,7 +219,11 @@ fn share_of(all: u64, index: u32, count: u32) -> u64 {
 }
 
 /// Counts what connections still wait for although their time is over.
-fn give_up(waiting: &[Rc<Cell<Waiting>>], tally: &mut Tally) {
+fn give_up(waiting: &[Rc<Cell<Waiting>>], began_load: bool, tally: &mut Tally) {
+    if !began_load {
+        // More was asked to be made than fits the time: an answer on its way may be a moment old.
+        return tally.error("fill_gave_up");
+    }
     for (index, waiting) in waiting.iter().enumerate() {
         match waiting.get() {
             Waiting::Finished => {}
@@ -256,9 +260,18 @@ mod tests {
     #[test]
     fn connections_that_never_finished_are_told_apart() {
         let mut tally = Tally::default();
-        let cells =
-            [Waiting::Finished, Waiting::Idle, Waiting::Answer].map(|state| Rc::new(Cell::new(state)));
-        give_up(&cells, &mut tally);
+        give_up(&cells(), true, &mut tally);
         assert_eq!((tally.errors["connections_given_up"], tally.wrong["timed_out"].count), (1, 1));
+    }
+
+    #[test]
+    fn sessions_that_take_too_long_to_make_are_no_wrong_answer() {
+        let mut tally = Tally::default();
+        give_up(&cells(), false, &mut tally);
+        assert_eq!((&tally.errors, tally.wrong_count()), (&[("fill_gave_up", 1)].into(), 0));
+    }
+
+    fn cells() -> [Rc<Cell<Waiting>>; 3] {
+        [Waiting::Finished, Waiting::Idle, Waiting::Answer].map(|state| Rc::new(Cell::new(state)))
     }
 }

@@ -3,9 +3,8 @@
 //! A line is one interval of about a second: when it began and how long it was, in seconds,
 //! its longest latency, and a histogram in nanoseconds, V2-encoded, deflated and in base64.
 //! Lines without a tag have all operations of a second, and lines tagged `create`, `read`,
-//! `update`, `delete`, `gone` and `dropped` (what never left, and how long it had waited) the
-//! parts of it, so that either tells the whole and none needs
-//! the other. The intervals of a log sum up to its report to the last answer, what came in
+//! `update`, `delete`, `gone`, `dropped` (what never left, and how long it had waited) and
+//! `refused` the parts of it, so that either tells the whole and none needs the other. The intervals of a log sum up to its report to the last answer, what came in
 //! after the load's last second being the last line. Open loops log corrected latencies.
 
 use std::fs::File;
@@ -18,7 +17,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Interv
 
 use crate::clock::{Moment, UnixMillis};
 use crate::series::Second;
-use crate::stats::{Kind, Latency};
+use crate::stats::Latency;
 
 /// The version of the text format.
 const VERSION: &str = "[Histogram log format version 1.3]";
@@ -48,20 +47,15 @@ impl<W: Write> IntervalLog<W> {
         Ok(Self { out, serializer })
     }
 
-    /// Writes the interval of `span` that ended at `until`: a line for all, and one for each kind
-    /// that was answered.
+    /// Writes the interval of `span` that ended at `until`: a line for all, and one for each part
+    /// that there was anything of.
     pub fn write(&mut self, (until, span): (Moment, Duration), second: &Second) -> io::Result<()> {
         let mut all = Latency::new();
-        let kinds = || Kind::ALL.into_iter().filter_map(|kind| Some((kind, second.latency(kind)?)));
-        kinds().for_each(|(_, latency)| all.merge(latency));
-        second.waits().into_iter().for_each(|waits| all.merge(waits));
+        second.parts().for_each(|(_, latency)| all.merge(latency));
         let from = until.before(span).since(Moment::default());
         self.write_line((from, span), None, &all)?;
-        for (kind, latency) in kinds().filter(|(_, latency)| latency.count() > 0) {
-            self.write_line((from, span), Tag::new(kind.name()), latency)?;
-        }
-        if let Some(waits) = second.waits().filter(|waits| waits.count() > 0) {
-            self.write_line((from, span), Tag::new("dropped"), waits)?;
+        for (name, latency) in second.parts().filter(|(_, latency)| latency.count() > 0) {
+            self.write_line((from, span), Tag::new(name), latency)?;
         }
         // So that the log of a run that is killed has all seconds but the last.
         self.out.flush()

@@ -4,6 +4,9 @@
 //! an answer has to pass. Each reports the first thing that is wrong, data before fields:
 //! another session's bytes say more than the ETag that came with them.
 
+use std::ops::RangeInclusive;
+
+use crate::clock::Span;
 use crate::session::Session;
 use crate::verdict::Wrong;
 use crate::wire::{Answer, Content, IdText, Number, Promised};
@@ -32,9 +35,23 @@ pub fn created(session: &Session, answer: &Answer<'_>, path: &[u8]) -> Result<(I
 
 /// Judges a 200 to GET, which must be `content`; an ETag moves with each writing and only then.
 pub fn read(session: &Session, content: &Content, answer: &Answer<'_>) -> Result<u64, Wrong> {
+    read_with(session, content, answer, just_touched(session))
+}
+
+/// Judges a 200 to a GET over `span` that has not touched the session.
+pub fn peeked(session: &Session, content: &Content, answer: &Answer<'_>, span: Span) -> Result<(), Wrong> {
+    read_with(session, content, answer, session.left_s(span)).map(|_| ())
+}
+
+fn read_with(
+    session: &Session,
+    content: &Content,
+    answer: &Answer<'_>,
+    left_s: RangeInclusive<u64>,
+) -> Result<u64, Wrong> {
     content.blob.check(answer.body()).map_err(|found| Wrong::data(&content.blob, found))?;
     content_type(answer, content.media_type.unwrap_or(OCTETS))?;
-    let etag = session_fields(session, answer)?;
+    let etag = fields_with(session, answer, left_s)?;
     if etag == session.etag { Ok(etag) } else { Err(Wrong::Version { known: session.etag, got: etag }) }
 }
 
@@ -69,10 +86,19 @@ pub fn etag(answer: &Answer<'_>) -> Result<u64, Wrong> {
 
 /// Judges what every answer about a live session carries; gives the number of its ETag.
 fn session_fields(session: &Session, answer: &Answer<'_>) -> Result<u64, Wrong> {
+    fields_with(session, answer, just_touched(session))
+}
+
+/// The seconds left that an answer tells which has touched the session.
+fn just_touched(session: &Session) -> RangeInclusive<u64> {
+    let least = session.ttl_s.saturating_sub(TTL_SLACK_S).max(1);
+    u64::from(least)..=u64::from(session.ttl_s)
+}
+
+fn fields_with(session: &Session, answer: &Answer<'_>, left: RangeInclusive<u64>) -> Result<u64, Wrong> {
     let etag = etag(answer)?;
     let left_s = present(answer.head.ttl_s, "X-Session-TTL")?;
-    let least = session.ttl_s.saturating_sub(TTL_SLACK_S).max(1);
-    if !(u64::from(least)..=u64::from(session.ttl_s)).contains(&left_s) {
+    if !left.contains(&left_s) {
         return Err(Wrong::Ttl { ttl_s: session.ttl_s, left_s });
     }
     let Promised { expires, date, nosniff, no_store } = answer.head.promised;

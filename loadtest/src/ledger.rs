@@ -17,13 +17,11 @@ use crate::clock::{Moment, Span};
 use crate::contest::{Act, Claim, Contest};
 use crate::judge;
 use crate::session::{Presence, Session, Terms};
+use crate::short_lived::ShortLived;
 use crate::slots::Slots;
 use crate::step::{Place, Step, Visit};
 use crate::verdict::{Verdict, Wrong};
 use crate::wire::{Answer, Method, Request};
-
-/// The most short-lived sessions that one core keeps waiting at a time.
-pub const SHORT_LIVED_MAX: usize = 16 * 1024;
 
 /// The most ids of deleted and expired sessions that are remembered; then the oldest goes.
 const GONE_MAX: usize = 64;
@@ -48,10 +46,7 @@ pub struct Ledger {
     creating: usize,
     kept: Slots,
     contest: Contest,
-    /// In the order of their creation, and so of their deadlines.
-    early: VecDeque<Session>,
-    /// In the order of their last touch, and so nearly of their deadlines.
-    late: VecDeque<Session>,
+    short_lived: ShortLived,
     /// `gone.len() <= GONE_MAX`
     gone: VecDeque<Session>,
 }
@@ -66,8 +61,7 @@ impl Ledger {
             creating: 0,
             kept: Slots::default(),
             contest: Contest::default(),
-            early: VecDeque::new(),
-            late: VecDeque::new(),
+            short_lived: ShortLived::default(),
             gone: VecDeque::with_capacity(GONE_MAX + 1),
         }
     }
@@ -94,7 +88,7 @@ impl Ledger {
 
     /// Whether there is room for another short-lived session that is read before its deadline.
     pub fn takes_short_lived(&self) -> bool {
-        self.early.len() + self.late.len() < SHORT_LIVED_MAX
+        self.short_lived.has_room()
     }
 
     /// The place of a session that waits for its first data.
@@ -104,10 +98,7 @@ impl Ledger {
 
     /// The short-lived session whose time to be read has come.
     pub fn due(&self, now: Moment) -> Option<Place> {
-        if self.late.front().is_some_and(|session| now >= session.due_late()) {
-            return Some(Place::Late);
-        }
-        self.early.front().is_some_and(|session| now >= session.due_early()).then_some(Place::Early)
+        self.short_lived.due(now)
     }
 
     /// Begins the step at `now`.
@@ -145,6 +136,7 @@ impl Ledger {
                 content: content(session).filter(|_| session.version > 0),
                 ..none
             },
+            step if session.is_peeked_by(step) => Request { method: Method::Peek, id, ..none },
             Step::Read(_) | Step::Contested(_, Act::Read) => Request { id, ..none },
             Step::Update(_) => {
                 Request { method: Method::Post, id, content: content(&session.written()), ..none }
@@ -222,11 +214,8 @@ impl Ledger {
         match visit {
             Visit::Stays => self.kept.add(session),
             Visit::Contested => self.contest.add(session),
-            // In a wave all fall due together; a look before would move them out of it.
-            Visit::Abandons if self.terms.wave.is_none() => self.early.push_back(session),
-            // More bots come than can be looked after.
-            Visit::Abandons | Visit::Bot if self.takes_short_lived() => self.late.push_back(session),
-            Visit::Abandons | Visit::Bot => {}
+            Visit::Abandons if self.terms.wave.is_none() => self.short_lived.add(session),
+            Visit::Abandons | Visit::Bot => self.short_lived.add_untouched(session),
         }
         Verdict::Right
     }
@@ -262,6 +251,7 @@ impl Ledger {
 
     /// Judges an exchange that had its session for itself.
     fn settle_taken(&mut self, attempt: Attempt, place: Place, answer: &Answer<'_>, span: Span) -> Verdict {
+        let is_peek = attempt.session.is_peeked_by(attempt.step);
         let Attempt { step, session, .. } = attempt;
         let presence = match place {
             Place::Gone(_) => Presence::Absent,
@@ -269,6 +259,7 @@ impl Ledger {
         };
         let judged = self.judge_existing(step, &session, answer, (span, presence));
         match judged {
+            Ok(Some(_)) if is_peek => self.put(place, session),
             Ok(Some(etag)) => self.put_touched(step, place, session.touched_by(span, etag)),
             Ok(None) | Err(_) => self.leave(place),
         }
@@ -297,6 +288,10 @@ impl Ledger {
         match (answer.head.status, presence) {
             (200, Presence::Absent) if was_gone => Err(Wrong::Revived),
             (200, Presence::Absent) => Err(session.outlived(span)),
+            (200, _) if session.is_peeked_by(step) => {
+                judge::peeked(session, &session.content(&self.terms), answer, span)
+                    .map(|()| Some(session.etag))
+            }
             (200, _) => self.judge_present(step, session, answer).map(Some),
             (404, Presence::There) => Err(session.expired_early(span)),
             (404, _) => judge::refused(answer).map(|()| None),
@@ -326,8 +321,8 @@ impl Ledger {
     fn take(&mut self, place: Place) -> Session {
         let taken = match place {
             Place::Kept(index) => return self.kept.take(index),
-            Place::Early => self.early.pop_front(),
-            Place::Late => self.late.pop_front(),
+            Place::Early => self.short_lived.take_early(),
+            Place::Late => self.short_lived.take_late(),
             Place::Gone(index) => self.gone.remove(index),
         };
         taken.expect("a step names a place that has a session")
@@ -347,8 +342,7 @@ impl Ledger {
     fn put(&mut self, place: Place, session: Session) {
         match place {
             Place::Kept(index) => self.kept.put(index, session),
-            // Just touched, so its deadline is the last of all.
-            Place::Early | Place::Late => self.late.push_back(session),
+            Place::Early | Place::Late => self.short_lived.put(session),
             Place::Gone(_) => self.remember_gone(session),
         }
     }

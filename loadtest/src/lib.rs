@@ -35,6 +35,7 @@ pub mod run;
 pub mod scrape;
 pub mod series;
 pub mod session;
+mod short_lived;
 pub mod sizes;
 mod slots;
 pub mod spectrum;

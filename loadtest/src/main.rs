@@ -1,6 +1,6 @@
 //! The command: flags in, a report and an exit code out.
 //!
-//! 0 if every answer was right, 1 after a wrong one, 2 if the run could not take place, did
+//! 0 if every answer was right, 1 after a wrong one or too many refusals, 2 if the run could not take place, did
 //! nothing, or measured the generator instead of the server. An interrupt ends the run early, with a report; a second one at once.
 
 use std::io::{self, IsTerminal, Write};

@@ -4,7 +4,7 @@
 //! must not end with a folder that is not there. What they held before stays until then, and
 //! is replaced as a whole.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,20 @@ pub struct OutletError {
     source: io::Error,
 }
 
-/// Fails if a file cannot be written there; it is made, if need be, and left as it is.
+/// Fails if a file cannot be written there; one that was there is left as it is, and none else is.
 pub fn check<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<(), OutletError> {
     for path in paths {
-        let opened = OpenOptions::new().append(true).create(true).open(path);
-        opened.map_err(|source| OutletError { path: path.to_owned(), source })?;
+        try_one(path).map_err(|source| OutletError { path: path.to_owned(), source })?;
     }
     Ok(())
+}
+
+fn try_one(path: &Path) -> io::Result<()> {
+    // A link that leads nowhere is there too, and not ours to remove.
+    let was_there = path.symlink_metadata().is_ok();
+    OpenOptions::new().append(true).create(true).open(path)?;
+    // A run that then fails to start must not leave an empty report behind.
+    if was_there { Ok(()) } else { fs::remove_file(path) }
 }
 
 /// Replaces the file with what `fill` writes.
@@ -46,6 +53,7 @@ mod tests {
         std::fs::write(&old, "an older report").unwrap();
         check([old.as_path(), &new]).unwrap();
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "an older report");
+        assert!(!new.exists(), "a run that fails to start leaves nothing");
         write(&old, |out| out.write_all(b"a report")).unwrap();
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "a report");
     }

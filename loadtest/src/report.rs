@@ -7,6 +7,7 @@
 //! `text` says the same for people, `html` with charts.
 
 mod charts;
+mod conclusion;
 mod html;
 mod text;
 
@@ -26,37 +27,11 @@ use crate::spectrum::Spectrum;
 use crate::stats::{Count, Kind, Latency, Percentiles, Tally};
 use crate::workload::Mix;
 
+pub use conclusion::Conclusion;
+use conclusion::conclude;
+
 /// The version of the JSON object.
 const FORMAT: u32 = 1;
-
-/// How a run ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Conclusion {
-    /// Something was asked, and every answer was right.
-    Passed,
-    /// At least one answer was wrong or did not come.
-    WrongAnswers,
-    /// Not one answer was right, and none was wrong.
-    NothingDone,
-    /// More of the answers were refusals than were allowed, and none was wrong.
-    TooManyRefused,
-    /// All answers were right, but connections could not be made or kept, or no requests be timed.
-    Incomplete,
-    /// All answers were right, but the generator was the bottleneck: the figures are its own.
-    GeneratorLimited,
-}
-
-impl Conclusion {
-    /// What the process says about it: 0 passed, 1 wrong answers or too many refusals, 2 could not run.
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Passed => 0,
-            Self::WrongAnswers | Self::TooManyRefused => 1,
-            Self::NothingDone | Self::Incomplete | Self::GeneratorLimited => 2,
-        }
-    }
-}
 
 /// All that a run found.
 #[derive(Clone, Debug, Serialize)]
@@ -73,13 +48,14 @@ pub struct Report {
     pub host: Host,
     /// What was asked for.
     pub config: Config,
-    /// Seconds from the start of measuring to the last answer.
+    /// Seconds from the start of measuring to the last answer or refusal.
     pub elapsed_s: f64,
     /// Sums over all operations.
     pub totals: Totals,
     /// Totals a second.
     pub rates: Rates,
-    /// One row a kind of operation, in a fixed order, also where it never happened.
+    /// One row a kind of operation, in a fixed order, also where it never happened; that of the
+    /// connections only where some were made anew. `all` is the last one.
     pub operations: Vec<OperationRow>,
     /// Wrong answers by kind, in alphabetical order; empty if all were right.
     pub wrong: Vec<WrongRow>,
@@ -183,6 +159,8 @@ pub struct Totals {
     pub swept: u64,
     /// Requests of an open loop that never left, because no connection came free in time.
     pub dropped: u64,
+    /// Refusals, those to the making of the sessions and to the sweep included.
+    pub refused: u64,
     /// Connections closed and made anew on purpose.
     pub reconnects: u64,
     /// Bytes of the requests that were answered.
@@ -205,14 +183,15 @@ pub struct Rates {
 /// One kind of operation.
 #[derive(Clone, Debug, Serialize)]
 pub struct OperationRow {
-    /// `create`, `read`, `update`, `delete`, `gone` or `all`.
+    /// `create`, `read`, `update`, `delete`, `gone`, `connect` or `all`. `connect` is no part of `all`:
+    /// how long it took to make a connection anew, failures before it included.
     pub name: &'static str,
-    /// Whole answers.
+    /// Whole answers, or connections.
     pub count: u64,
-    /// Whole answers a second.
+    /// The same a second.
     pub per_s: f64,
     /// Latencies; all 0 where there was no answer. `all` has dropped requests too, with the time
-    /// that they had waited.
+    /// that they had waited, and refusals, with the time that they took.
     pub latency_us: Percentiles,
     /// In an open loop, the same counted from when requests left: what they would have looked
     /// like to a generator that waits for the server.
@@ -305,9 +284,16 @@ fn operations(tally: &Tally, open: bool) -> Vec<OperationRow> {
         let kept = tally.latency(kind);
         rows.push(row(kind.name(), kept.count(), kept, tally.service(kind)));
     }
-    // What never left has an operation yet to be drawn: no other row can have it.
+    if tally.connects.count() > 0 {
+        let made = row("connect", tally.connects.count(), &tally.connects, &tally.connects);
+        rows.push(OperationRow { service_us: None, service_spectrum_us: None, ..made });
+    }
+    // What never left has an operation yet to be drawn: no other row can have it. A quick no would
+    // flatter the row of its operation, and a late one must be in the tail of all.
     let answers = latency.count();
     latency.merge(&tally.dropped);
+    latency.merge(&tally.refused);
+    service.merge(&tally.refused_service);
     rows.push(row("all", answers, &latency, &service));
     rows
 }
@@ -353,6 +339,7 @@ impl Totals {
             filled: tally.filled,
             swept: tally.swept,
             dropped: tally.dropped.count(),
+            refused: tally.refused_count(),
             reconnects: tally.reconnects,
             sent_bytes: tally.sent_bytes,
             received_bytes: tally.received_bytes,
@@ -363,28 +350,6 @@ impl Totals {
 impl WrongRow {
     fn of(kind: &'static str, wrong: &Count) -> Self {
         Self { kind, count: wrong.count, examples: wrong.examples.clone() }
-    }
-}
-
-fn conclude(args: &Args, found: &Found) -> Conclusion {
-    let tally = &found.tally;
-    let refused = tally.refused_count();
-    let refused_max = (tally.answer_count() + refused) * u64::from(args.refused_max);
-    // A gate without a timer lets the rest of its requests go unsent and uncounted.
-    let is_cut_short =
-        ["connections_given_up", "timer_failed"].iter().any(|kind| tally.errors.contains_key(kind));
-    if tally.wrong_count() > 0 {
-        Conclusion::WrongAnswers
-    } else if tally.right == 0 {
-        Conclusion::NothingDone
-    } else if refused * 100 > refused_max {
-        Conclusion::TooManyRefused
-    } else if is_cut_short {
-        Conclusion::Incomplete
-    } else if found.generator.limited.is_some() && !args.allow_limited {
-        Conclusion::GeneratorLimited
-    } else {
-        Conclusion::Passed
     }
 }
 

@@ -21,20 +21,25 @@ const DIGITS: u8 = 2;
 /// A part of a second shorter than this has no rate worth drawing.
 const SPAN_MIN: Duration = Duration::from_millis(100);
 
+/// What is counted beside the kinds, by its name in logs.
+const BESIDE: [&str; 2] = ["dropped", "refused"];
+
 /// What one core counted within a second.
 #[derive(Clone, Debug)]
 pub struct Second {
-    /// Of all answers, and how long dropped requests had waited.
+    /// Of all answers, how long dropped requests had waited, and how long refusals took.
     latencies: Histogram<u64>,
-    /// The same by kind and to three digits, where a log is to have them: some megabyte. The
-    /// last are the dropped requests'.
-    kinds: Option<Box<[Latency; Kind::ALL.len() + 1]>>,
+    /// The same by kind and to three digits, where a log is to have them: some megabyte. What is
+    /// counted beside the kinds comes last.
+    kinds: Option<Box<[Latency; Kind::ALL.len() + BESIDE.len()]>>,
     /// Wrong answers.
     pub wrong: u64,
     /// Refusals, and what went wrong on this side.
     pub errors: u64,
-    /// Requests of an open loop that never left. `dropped <= latencies.len()`
+    /// Requests of an open loop that never left. `dropped + refused <= latencies.len()`
     dropped: u64,
+    /// Refusals of the load, which are among the errors too.
+    refused: u64,
 }
 
 /// What all cores counted within a second.
@@ -44,7 +49,7 @@ pub struct Row {
     pub at_s: f64,
     /// Whole answers a second.
     pub answers_per_s: f64,
-    /// Half of them, and of what was dropped, were not above this, in microseconds.
+    /// Half of them, and of what was dropped or refused, were not above this, in microseconds.
     pub p50_us: f64,
     /// 99 % of them.
     pub p99_us: f64,
@@ -102,8 +107,17 @@ impl Second {
     pub fn drop_one(&mut self, waited: Duration) {
         self.dropped += 1;
         self.latencies.saturating_record(waited.as_nanos() as u64);
-        if let Some([.., waits]) = self.kinds.as_deref_mut() {
-            waits.record(waited);
+        if let Some([.., dropped, _]) = self.kinds.as_deref_mut() {
+            dropped.record(waited);
+        }
+    }
+
+    /// Counts a refusal that took so long; that it is an error too is counted apart.
+    pub fn refuse(&mut self, latency: Duration) {
+        self.refused += 1;
+        self.latencies.saturating_record(latency.as_nanos() as u64);
+        if let Some([.., refused]) = self.kinds.as_deref_mut() {
+            refused.record(latency);
         }
     }
 
@@ -112,17 +126,14 @@ impl Second {
         self.dropped
     }
 
-    /// How long those had waited; none where kinds are not counted by themselves.
-    pub fn waits(&self) -> Option<&Latency> {
-        self.kinds.as_deref().map(|[.., waits]| waits)
+    /// The latencies of each kind, and of what is counted beside them, by their names; nothing
+    /// where kinds are not counted by themselves.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Latency)> {
+        let names = Kind::ALL.into_iter().map(Kind::name).chain(BESIDE);
+        names.zip(self.kinds.iter().flat_map(|kinds| kinds.iter()))
     }
 
-    /// The latencies of one kind; none where kinds are not counted by themselves.
-    pub fn latency(&self, kind: Kind) -> Option<&Latency> {
-        self.kinds.as_ref().map(|kinds| &kinds[kind as usize])
-    }
-
-    /// Whether there was no answer, and nothing was dropped.
+    /// Whether there was no answer or refusal, and nothing was dropped.
     pub fn is_empty(&self) -> bool {
         self.latencies.is_empty()
     }
@@ -137,14 +148,16 @@ impl Second {
         self.wrong += other.wrong;
         self.errors += other.errors;
         self.dropped += other.dropped;
+        self.refused += other.refused;
     }
 
     fn row(&self, at: Duration, span: Duration) -> Row {
-        debug_assert!(self.dropped <= self.latencies.len(), "each has its latency");
+        let unanswered = self.dropped + self.refused;
+        debug_assert!(unanswered <= self.latencies.len(), "each has its latency");
         let quantile_us = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
         Row {
             at_s: at.as_secs_f64(),
-            answers_per_s: (self.latencies.len() - self.dropped) as f64 / span.as_secs_f64(),
+            answers_per_s: (self.latencies.len() - unanswered) as f64 / span.as_secs_f64(),
             p50_us: quantile_us(0.5),
             p99_us: quantile_us(0.99),
             p99_9_us: quantile_us(0.999),
@@ -160,7 +173,7 @@ impl Default for Second {
     fn default() -> Self {
         let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_NS, DIGITS);
         let latencies = latencies.expect("the bounds are in order and two digits are allowed");
-        Self { latencies, kinds: None, wrong: 0, errors: 0, dropped: 0 }
+        Self { latencies, kinds: None, wrong: 0, errors: 0, dropped: 0, refused: 0 }
     }
 }
 
@@ -221,13 +234,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_dropped_is_no_answer_and_has_its_wait_in_the_latencies() {
-        let mut dropping = second(1..=97);
-        (0..3).for_each(|_| dropping.drop_one(Duration::from_secs(1)));
-        let whole = Series::new(1).hand_in(0, WHOLE, dropping).expect("one core is all");
-        let row = whole.row.expect("it is a whole second");
-        assert_eq!((row.answers_per_s, row.dropped), (97.0, 3));
-        assert!(row.p50_us < 100.0 && row.p99_us > 990_000.0, "{row:?}");
+    fn what_was_dropped_or_refused_is_no_answer_and_has_its_wait_in_the_latencies() {
+        type Count = fn(&mut Second, Duration);
+        for (count, dropped) in [(Second::drop_one as Count, 3), (Second::refuse, 0)] {
+            let mut counting = second(1..=97);
+            (0..3).for_each(|_| count(&mut counting, Duration::from_secs(1)));
+            let whole = Series::new(1).hand_in(0, WHOLE, counting).expect("one core is all");
+            let row = whole.row.expect("it is a whole second");
+            assert_eq!((row.answers_per_s, row.dropped), (97.0, dropped));
+            assert!(row.p50_us < 100.0 && row.p99_us > 990_000.0, "{row:?}");
+        }
     }
 
     #[test]
@@ -267,9 +283,12 @@ mod tests {
         let mut other = one.take();
         one.answer(Kind::Read, Duration::from_micros(7));
         one.answer(Kind::Gone, Duration::from_micros(7));
+        one.drop_one(Duration::from_secs(1));
+        (0..3).for_each(|_| one.refuse(Duration::from_millis(1)));
         other.merge(&one);
-        let count = |second: &Second, kind| second.latency(kind).map(Latency::count);
-        assert_eq!((count(&other, Kind::Read), count(&other, Kind::Gone)), (Some(2), Some(1)));
-        assert_eq!(count(&Second::default(), Kind::Read), None);
+        let counts: Vec<_> = other.parts().map(|(name, latency)| (name, latency.count())).collect();
+        let expected = [("create", 0), ("read", 2), ("update", 0), ("delete", 0), ("gone", 1)];
+        assert_eq!(counts, [&expected[..], &[("dropped", 1), ("refused", 3)]].concat());
+        assert_eq!(Second::default().parts().count(), 0);
     }
 }

@@ -4,12 +4,14 @@
 //! some point of the exchange that touched it last, so its deadline is a range, and
 //! [`Session::presence`] says what an answer must be for every point of that range.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::blob::{Blob, NAME_LEN};
 use crate::clock::{Moment, Span};
 use crate::rng::mix;
 use crate::sizes::Sizes;
+use crate::step::{Place, Step};
 use crate::verdict::Wrong;
 use crate::wire::{Content, IdText};
 
@@ -65,6 +67,8 @@ pub struct Session {
     pub touched: Span,
     /// Whether its data must tell its version, so that it cannot be shorter than a name.
     pub named: bool,
+    /// Whether the look at it before its deadline must leave the deadline where it is.
+    pub peeked: bool,
 }
 
 /// What the answer about a session must be.
@@ -83,7 +87,12 @@ impl Session {
     pub fn new(number: u64, ttl_s: u32, with_data: bool) -> Self {
         let touched = Span { sent: Moment::default(), received: Moment::default() };
         let (id, version) = (IdText::UNKNOWN, u32::from(with_data));
-        Self { id, number, version, etag: 0, ttl_s, touched, named: false }
+        Self { id, number, version, etag: 0, ttl_s, touched, named: false, peeked: false }
+    }
+
+    /// Whether the step is a look that must leave its deadline where it is.
+    pub fn is_peeked_by(&self, step: Step) -> bool {
+        self.peeked && step == Step::Read(Place::Early)
     }
 
     /// The data that it holds.
@@ -123,6 +132,15 @@ impl Session {
         } else {
             Presence::Either
         }
+    }
+
+    /// The seconds left that an answer over `span` may tell without having touched it.
+    pub fn left_s(&self, span: Span) -> RangeInclusive<u64> {
+        let left = |touched: Moment, looked: Moment| touched.after(self.ttl()).since(looked);
+        let least = left(self.touched.sent, span.received).saturating_sub(EXPIRY_MARGIN);
+        let most = left(self.touched.received, span.sent) + EXPIRY_MARGIN;
+        // They are told rounded up.
+        least.as_secs()..=most.as_secs() + 1
     }
 
     /// The session after an answer that touched it and carried this ETag.

@@ -1,9 +1,9 @@
 //! Counts and latencies of a run: one tally a core, merged at its end.
 //!
-//! Latency is recorded for every whole answer but refusals, whose quick no would flatter
-//! the rest. In an open loop it counts from the moment that the request was meant to leave,
+//! Latency is recorded for every whole answer. In an open loop it counts from the moment that the request was meant to leave,
 //! and what it was from the moment that it left is kept beside it. What never left counts with
-//! the time that it waited: it is of no kind, and belongs to all of them together. Recording allocates
+//! the time that it waited, and what was refused with the time that this took: neither is of any kind,
+//! and both belong to all of them together. Recording allocates
 //! nothing as long as answers are right; a wrong answer or an error is counted by its kind,
 //! the first few wrong ones with a text for people.
 
@@ -173,6 +173,12 @@ pub struct Tally {
     /// Requests of an open loop that never left, because no connection came free in time, each
     /// with the time that it had waited: its latency would have been longer.
     pub dropped: Latency,
+    /// How long refusals of the load took, from the same moment on as answers.
+    pub refused: Latency,
+    /// The same, each counted from when its request left; empty in a closed loop.
+    pub refused_service: Latency,
+    /// How long connections took that were made anew during the load; no part of any answer's latency.
+    pub connects: Latency,
     /// What came within the second that is running.
     pub second: Second,
     /// When measuring began; none before it has.
@@ -195,7 +201,7 @@ pub struct Tally {
     pub sent_bytes: u64,
     /// Bytes of all answers.
     pub received_bytes: u64,
-    /// When the last answer was in.
+    /// When the last answer or refusal of the load was in.
     pub last: Moment,
 }
 
@@ -215,7 +221,7 @@ impl Tally {
         self.latencies.iter().map(Latency::count).sum()
     }
 
-    /// From the start of measuring to the last answer.
+    /// From the start of measuring to the last answer or refusal.
     pub fn elapsed(&self) -> Duration {
         self.first.map_or(Duration::ZERO, |first| self.last.since(first))
     }
@@ -233,6 +239,17 @@ impl Tally {
         };
         self.latencies[kind as usize].record(latency);
         self.second.answer(kind, latency);
+        self.last = self.last.max(span.received);
+    }
+
+    /// Counts the time that a refusal took, as that of an answer.
+    pub fn refuse(&mut self, span: Span, intended: Option<Moment>) {
+        if intended.is_some() {
+            self.refused_service.record(span.length());
+        }
+        let latency = span.received.since(intended.unwrap_or(span.sent));
+        self.refused.record(latency);
+        self.second.refuse(latency);
         self.last = self.last.max(span.received);
     }
 
@@ -278,7 +295,7 @@ impl Tally {
         *self.errors.entry(kind).or_default() += 1;
     }
 
-    /// How many answers were refusals.
+    /// How many answers were refusals, those to the making of the sessions and to the sweep included.
     pub fn refused_count(&self) -> u64 {
         REFUSALS.iter().filter_map(|(_, name)| self.errors.get(name)).sum()
     }
@@ -298,6 +315,9 @@ impl Tally {
         }
         self.lag.merge(&other.lag);
         self.dropped.merge(&other.dropped);
+        self.refused.merge(&other.refused);
+        self.refused_service.merge(&other.refused_service);
+        self.connects.merge(&other.connects);
         self.first = self.first.into_iter().chain(other.first).min();
         for (kind, theirs) in other.wrong {
             let mine = self.wrong.entry(kind).or_default();
@@ -390,6 +410,23 @@ mod tests {
         tally.answer(Kind::Read, span_of(100), Some(intended));
         assert!((tally.latency(Kind::Read).max_us() - 500.0).abs() < 1.0);
         assert!((tally.service(Kind::Read).max_us() - 100.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_refusal_counts_from_when_its_request_was_meant_to_leave_and_is_no_answer() {
+        let mut tally = Tally::default();
+        let intended = span_of(0).sent.before(Duration::from_millis(900));
+        tally.refuse(span_of(100_000), Some(intended));
+        tally.refuse(span_of(50), None);
+        let mut merged = Tally::default();
+        merged.merge(tally);
+        assert!((merged.refused.max_us() / 1e6 - 1.0).abs() < 0.001, "{}", merged.refused.max_us());
+        assert!((merged.refused_service.max_us() / 1e5 - 1.0).abs() < 0.001);
+        assert_eq!(
+            (merged.refused.count(), merged.refused_service.count(), merged.answer_count()),
+            (2, 1, 0)
+        );
+        assert_eq!(merged.last, span_of(100_000).received);
     }
 
     #[test]

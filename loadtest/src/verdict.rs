@@ -113,7 +113,7 @@ pub enum Wrong {
         /// The version that the answer calls current.
         current: u64,
     },
-    /// X-Session-TTL beyond what a session that was just touched can have.
+    /// X-Session-TTL beyond what the session can have at this time.
     Ttl {
         /// Its TTL in seconds.
         ttl_s: u32,
@@ -222,7 +222,7 @@ impl fmt::Display for Wrong {
                 write!(f, "412 for \"{named}\" with \"{current}\" current, and nobody had written")
             }
             Self::Ttl { ttl_s, left_s } => {
-                write!(f, "X-Session-TTL {left_s} straight after a touch, of {ttl_s}")
+                write!(f, "X-Session-TTL {left_s} where that cannot be what is left of {ttl_s}")
             }
             Self::MissingField(name) => write!(f, "no {name} of the promised form"),
             Self::GarbledField(name) => write!(f, "{name} cannot be read"),

@@ -61,6 +61,8 @@ pub enum Method {
     /// Read one.
     #[default]
     Get,
+    /// Read one without extending its life.
+    Peek,
     /// Replace one's data.
     Post,
     /// Remove one.
@@ -72,7 +74,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Put => "PUT",
-            Self::Get => "GET",
+            Self::Get | Self::Peek => "GET",
             Self::Post => "POST",
             Self::Delete => "DELETE",
         }
@@ -138,6 +140,9 @@ impl RequestWriter {
         out.extend_from_slice(&self.fields);
         if let Some(seconds) = request.own_ttl_s {
             push_number(out, b"X-Session-TTL: ", u64::from(seconds), b"\r\n");
+        }
+        if request.method == Method::Peek {
+            out.extend_from_slice(b"X-Session-Peek: 1\r\n");
         }
         if let Some(etag) = request.if_match {
             push_number(out, b"If-Match: \"", etag, b"\"\r\n");

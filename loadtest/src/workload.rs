@@ -32,6 +32,12 @@ const CONTESTED_MAX: usize = 4;
 /// How often a user is drawn anew where the one drawn is busy or gone.
 const DRAWS_MAX: usize = 8;
 
+/// The largest part of a mix.
+const PART_MAX: u32 = 1_000_000;
+
+// What is drawn fits the type of the parts.
+const _: () = assert!(PART_MAX <= u32::MAX / 5);
+
 /// How often each operation is drawn, in parts of their sum, which is never 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Mix {
@@ -69,7 +75,8 @@ impl Mix {
 /// Why a text is no mix.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{0:?} is no part of a mix: write it like read=80,update=10,create=5,delete=5,bot=0, not all of them 0"
+    "{0:?} is no part of a mix: write it like read=80,update=10,create=5,delete=5,bot=0, not all of them 0 \
+     and none above {PART_MAX}"
 )]
 pub struct MixError(String);
 
@@ -82,7 +89,7 @@ impl FromStr for Mix {
         for part in text.split(',') {
             let error = || MixError(part.to_owned());
             let (name, share) = part.trim().split_once('=').ok_or_else(error)?;
-            let share = share.parse().map_err(|_| error())?;
+            let share = share.parse().ok().filter(|&share| share <= PART_MAX).ok_or_else(error)?;
             match name {
                 "read" => mix.read = share,
                 "update" => mix.update = share,

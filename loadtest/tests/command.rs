@@ -170,6 +170,17 @@ fn the_page_of_a_failed_run_says_so_and_shows_what_was_wrong() {
 }
 
 #[test]
+fn a_run_that_cannot_start_leaves_no_file_behind() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (json, html, hdr) = (path("run.json"), path("run.html"), path("run.hlog"));
+    let output = command("http://127.0.0.1:1", &["--json", &json, "--html", &html, "--hdr", &hdr]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let left = std::fs::read_dir(folder.path()).expect("it is there").count();
+    assert_eq!(left, 0);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_gives_exit_code_2_before_any_load() {
     let model = Model::start(Fault::None);
     for flag in ["--html", "--json", "--hdr"] {

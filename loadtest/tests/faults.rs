@@ -116,11 +116,18 @@ fn an_announced_end_of_a_connection_is_no_fault() {
 fn refusals_for_lack_of_room_are_counted_and_are_no_fault() {
     for (fault, kind) in [(Fault::Busy, "refused_503"), (Fault::Full, "refused_507")] {
         let model = Model::start(fault);
-        let report = load(&model, &format!("--operations {OPERATIONS}"));
+        let report = load(&model, &format!("--operations {OPERATIONS} --refused-max 100"));
         assert_eq!(report.conclusion, Conclusion::Passed, "{:#?}", report.wrong);
         let row = report.errors.iter().find(|row| row.kind == kind);
-        assert!(row.is_some_and(|row| row.count > 0), "{fault:?}");
+        assert!(row.is_some_and(|row| row.count > 0 && row.count == report.totals.refused), "{fault:?}");
     }
+}
+
+#[test]
+fn a_refusal_fails_a_run_that_allows_for_none() {
+    let model = Model::start(Fault::Busy);
+    let report = load(&model, &format!("--operations {OPERATIONS}"));
+    assert_eq!((report.conclusion, report.conclusion.exit_code()), (Conclusion::TooManyRefused, 1));
 }
 
 #[test]
@@ -161,6 +168,8 @@ fn connections_are_made_anew_in_a_storm() {
     let report = load(&model, "--storm 100ms --duration 550ms");
     assert_eq!(report.conclusion, Conclusion::Passed, "{:#?}", report.wrong);
     assert!((4..=20).contains(&report.totals.reconnects), "{}", report.totals.reconnects);
+    // The first ones of all are made before the load.
+    assert_eq!(count_of(&report, "connect"), report.totals.reconnects);
 }
 
 #[test]
@@ -266,6 +275,14 @@ fn a_session_that_expires_before_its_deadline_is_found() {
         &load(&model, "--abandoned 30 --short-ttl 2 --duration 2500ms --mix read=1"),
         "early_expiry",
     );
+}
+
+#[test]
+fn a_session_of_a_wave_or_of_a_bot_that_expires_before_its_deadline_is_found() {
+    for flags in ["--wave 2s --abandoned 50 --mix read=8", "--mix read=8,bot=2 --abandoned 0"] {
+        let model = Model::start_with_ttl(Fault::HalfLife, 3600);
+        assert_named(&load(&model, &format!("{flags} --contested 0 --duration 2500ms")), "early_expiry");
+    }
 }
 
 #[test]

@@ -76,6 +76,18 @@ fn durations_have_units() {
 }
 
 #[test]
+fn durations_have_a_maximum_that_is_told() {
+    assert_eq!(parse_duration("43200m"), Ok(DURATION_MAX));
+    for text in ["43201m", "2592001", "2592000001ms", "18446744073709551615s", "18446744073709551615ms"] {
+        let error = parse_duration(text).expect_err(text).to_string();
+        assert!(error.contains("30 days"), "{text}: {error}");
+    }
+    for flag in ["--duration", "--wave", "--storm", "versus --round-duration"] {
+        assert!(read(&format!("{flag} 18446744073709551615s")).is_err_and(|error| error.contains("30 days")));
+    }
+}
+
+#[test]
 fn sizes_are_powers_of_1024() {
     assert_eq!(parse_size("0"), Ok(0));
     assert_eq!(parse_size("1kb"), Ok(1024));

@@ -5,6 +5,7 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use super::*;
+use crate::stats::Kind;
 
 /// A second with answers of so many microseconds each.
 fn second(answers: &[(Kind, u64)]) -> Second {
@@ -58,6 +59,17 @@ fn a_second_is_a_line_for_all_and_one_for_each_kind_that_was_answered() {
     let expected =
         [("", 500, 3), ("read", 500, 2), ("gone", 500, 1), ("", 1500, 0), ("", 2500, 1), ("create", 2500, 1)];
     assert_eq!(found, expected.map(|(tag, start, count)| (tag.to_owned(), start, count)));
+}
+
+#[test]
+fn what_was_refused_or_never_left_is_in_the_line_for_all_and_in_one_of_its_own() {
+    let mut second = second(&[(Kind::Read, 100)]);
+    second.drop_one(Duration::from_secs(1));
+    second.refuse(Duration::from_secs(2));
+    let found = lines(&log(&[second]));
+    let counts: Vec<_> = found.iter().map(|(tag, _, histogram)| (tag.as_str(), histogram.len())).collect();
+    assert_eq!(counts, [("", 3), ("read", 1), ("dropped", 1), ("refused", 1)]);
+    assert!(found[0].2.max() > 1_990_000_000, "{}", found[0].2.max());
 }
 
 #[test]

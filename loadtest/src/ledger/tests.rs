@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::rng::Rng;
+use crate::short_lived::PEEK_PERIOD;
 use crate::sizes::Sizes;
 use crate::wire::{Content, Head, Method};
 use crate::workload::{Mix, Shape, Workload};
@@ -96,7 +97,10 @@ impl Faultless {
             let fields = format!("ETag: \"{}\"\r\nContent-Type: application/problem+json\r\n", found.etag);
             return answer_bytes(412, &fields, b"{}");
         }
-        found.deadline = now.after(Duration::from_secs(found.ttl_s.into()));
+        let left = found.deadline.since(now).as_millis().div_ceil(1000);
+        if request.method != Method::Peek {
+            found.deadline = now.after(Duration::from_secs(found.ttl_s.into()));
+        }
         let mut body = Vec::new();
         let mut media_type = "application/octet-stream";
         match request.method {
@@ -112,7 +116,8 @@ impl Faultless {
                 }
             }
         }
-        let (etag, ttl_s) = (found.etag, found.ttl_s);
+        let (etag, ttl_s) =
+            (found.etag, if request.method == Method::Peek { left as u32 } else { found.ttl_s });
         let fields = format!("ETag: \"{etag}\"\r\nX-Session-TTL: {ttl_s}\r\nContent-Type: {media_type}\r\n");
         answer_bytes(200, &fields, &body)
     }
@@ -229,16 +234,97 @@ fn a_read_beside_another_one_is_not_called_late() {
     assert_eq!(settle(&mut ledger, third, &bytes, span_at(4200)), Verdict::Right);
 }
 
-#[test]
-fn bots_sessions_and_those_of_a_wave_are_looked_at_only_when_they_must_be_gone() {
-    let terms = Terms { wave: Some(Duration::from_secs(5)), ..TERMS };
-    for (terms, visit, ttl_s) in [(TERMS, Visit::Bot, 2), (terms, Visit::Abandons, 4), (terms, Visit::Bot, 4)]
-    {
-        let mut ledger = Ledger::new(terms, 0);
+/// A ledger with one session of nobody who comes back, made at 1.2 s, its visit and its TTL: bots'
+/// and those of a wave.
+fn with_one_unwatched(number: u64) -> Vec<(Ledger, Visit, u32)> {
+    let wave = Terms { wave: Some(Duration::from_secs(5)), ..TERMS };
+    let table = [(TERMS, Visit::Bot, 2), (wave, Visit::Abandons, 4), (wave, Visit::Bot, 4)];
+    let made = table.into_iter().map(|(terms, visit, ttl_s)| {
+        let mut ledger = Ledger::new(terms, number);
         let attempt = ledger.begin(Step::Create { visit, with_data: false }, at(1200));
         assert_eq!(ledger.request(&attempt).own_ttl_s, Some(ttl_s), "{visit:?}");
         let verdict = settle(&mut ledger, attempt, &created(1, 1, ttl_s), span_at(1200));
         assert_eq!((verdict, ledger.staying_count()), (Verdict::Right, 0));
+        (ledger, visit, ttl_s)
+    });
+    made.collect()
+}
+
+/// The answer to a look at a session without data.
+fn found_empty(left_s: u64) -> Vec<u8> {
+    let fields =
+        format!("ETag: \"1\"\r\nX-Session-TTL: {left_s}\r\nContent-Type: application/octet-stream\r\n");
+    answer_bytes(200, &fields, b"")
+}
+
+#[test]
+fn a_share_of_the_sessions_of_bots_and_of_a_wave_must_still_be_there_before_their_deadline() {
+    for (mut ledger, visit, ttl_s) in with_one_unwatched(PEEK_PERIOD) {
+        let deadline_ms = 1200 + u64::from(ttl_s) * 1000;
+        assert_eq!(ledger.due(at(deadline_ms - 501)), None, "{visit:?}");
+        assert_eq!(ledger.due(at(deadline_ms - 500)), Some(Place::Early), "{visit:?}");
+        let attempt = ledger.begin(Step::Read(Place::Early), at(0));
+        assert_eq!(ledger.request(&attempt).method, Method::Peek, "{visit:?}");
+        let verdict = settle(&mut ledger, attempt, &not_found(), span_at(deadline_ms - 500));
+        assert!(matches!(verdict, Verdict::Wrong(Wrong::EarlyExpiry { .. })), "{visit:?}: {verdict:?}");
+        assert_eq!(ledger.due(at(deadline_ms * 2)), None, "it is not looked at again");
+    }
+}
+
+#[test]
+fn a_look_at_them_before_their_deadline_leaves_it_where_it_is() {
+    for (outlives, expected) in [(false, None), (true, Some("late_expiry"))] {
+        for (mut ledger, visit, ttl_s) in with_one_unwatched(PEEK_PERIOD) {
+            let deadline_ms = 1200 + u64::from(ttl_s) * 1000;
+            let attempt = ledger.begin(Step::Read(Place::Early), at(0));
+            let touched = attempt.session.touched;
+            let verdict = settle(&mut ledger, attempt, &found_empty(1), span_at(deadline_ms - 500));
+            assert_eq!(verdict, Verdict::Right, "{visit:?}");
+            assert_eq!(ledger.due(at(deadline_ms + 500)), None, "{visit:?}");
+            assert_eq!(ledger.due(at(deadline_ms + 501)), Some(Place::Late), "{visit:?}");
+            let attempt = ledger.begin(Step::Read(Place::Late), at(0));
+            assert_eq!((attempt.session.touched, ledger.request(&attempt).method), (touched, Method::Get));
+            let bytes = if outlives { found_empty(u64::from(ttl_s)) } else { not_found() };
+            let wrong = match settle(&mut ledger, attempt, &bytes, span_at(deadline_ms + 501)) {
+                Verdict::Wrong(wrong) => Some(wrong.kind()),
+                _ => None,
+            };
+            assert_eq!(wrong, expected, "{visit:?}");
+        }
+    }
+}
+
+#[test]
+fn sessions_of_a_wave_are_looked_at_in_the_order_of_their_deadlines() {
+    let terms = Terms { wave: Some(Duration::from_secs(5)), ..TERMS };
+    let mut ledger = Ledger::new(terms, 0);
+    // Due at 5.9 s, 5.1 s and 5.4 s.
+    for (id, made, ttl_s) in [(1, 900, 5), (2, 1100, 4), (3, 2400, 3)] {
+        ledger.next_number = id * PEEK_PERIOD;
+        let attempt = ledger.begin(Step::Create { visit: Visit::Bot, with_data: false }, at(made));
+        assert_eq!(settle(&mut ledger, attempt, &created(id, 1, ttl_s), span_at(made)), Verdict::Right);
+    }
+    for (due, id) in [(4600, 2), (4900, 3), (5400, 1)] {
+        assert_eq!((ledger.due(at(due - 1)), ledger.due(at(due))), (None, Some(Place::Early)));
+        let attempt = ledger.begin(Step::Read(Place::Early), at(due));
+        assert_eq!(attempt.session.number, id * PEEK_PERIOD);
+        assert_eq!(settle(&mut ledger, attempt, &found_empty(1), span_at(due)), Verdict::Right);
+    }
+}
+
+#[test]
+fn a_look_that_must_touch_nothing_and_tells_a_whole_ttl_is_wrong() {
+    for (mut ledger, visit, ttl_s) in with_one_unwatched(PEEK_PERIOD) {
+        let attempt = ledger.begin(Step::Read(Place::Early), at(0));
+        let before = span_at(700 + u64::from(ttl_s) * 1000);
+        let verdict = settle(&mut ledger, attempt, &found_empty(u64::from(ttl_s)), before);
+        assert!(matches!(verdict, Verdict::Wrong(Wrong::Ttl { .. })), "{visit:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn most_sessions_of_bots_and_of_a_wave_are_looked_at_only_when_they_must_be_gone() {
+    for (ledger, visit, ttl_s) in with_one_unwatched(PEEK_PERIOD + 1) {
         assert_eq!(ledger.due(at(1201 + u64::from(ttl_s) * 1000)), None, "{visit:?}");
         assert_eq!(ledger.due(at(1701 + u64::from(ttl_s) * 1000)), Some(Place::Late), "{visit:?}");
     }

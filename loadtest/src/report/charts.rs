@@ -55,7 +55,7 @@ const GAUGES: [Gauge; 7] = [
 
 /// The colour of an operation, the same in all charts.
 pub fn tone_of(operation: &str) -> Tone {
-    let known = ["all", "create", "read", "update", "delete", "gone"];
+    let known = ["all", "create", "read", "update", "delete", "gone", "connect"];
     Tone::nth(known.iter().position(|name| *name == operation).unwrap_or(known.len()))
 }
 
@@ -332,7 +332,8 @@ mod tests {
 
     #[test]
     fn an_operation_has_its_colour_everywhere() {
-        assert_eq!((tone_of("all"), tone_of("gone"), tone_of("another")), (Tone(0), Tone(5), Tone(6)));
+        assert_eq!((tone_of("all"), tone_of("gone"), tone_of("connect")), (Tone(0), Tone(5), Tone(6)));
+        assert_eq!(tone_of("another"), Tone(7));
     }
 
     #[test]

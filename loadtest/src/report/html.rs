@@ -70,9 +70,12 @@ impl Report {
         match self.conclusion {
             Conclusion::Passed if is_limited => (
                 News::Warning,
-                "Every answer was right; the figures are the generator’s, not the server’s".to_owned(),
+                format!(
+                    "{}; the figures are the generator’s, not the server’s",
+                    sentence(&self.how_right()).trim_end_matches('.'),
+                ),
             ),
-            Conclusion::Passed => (News::Good, "Passed: every answer was right".to_owned()),
+            Conclusion::Passed => (News::Good, format!("Passed: {}", self.how_right())),
             Conclusion::WrongAnswers if self.totals.wrong == 1 => {
                 (News::Bad, "Failed: 1 wrong answer".to_owned())
             }
@@ -83,9 +86,7 @@ impl Report {
             Conclusion::TooManyRefused => {
                 (News::Bad, "Failed: more was refused than --refused-max allows".to_owned())
             }
-            Conclusion::Incomplete => {
-                (News::Bad, "Incomplete: connections could not be made or kept, or a timer failed".to_owned())
-            }
+            Conclusion::Incomplete => (News::Bad, format!("Incomplete: {}", self.missing())),
             Conclusion::GeneratorLimited => {
                 (News::Warning, "Not a valid measurement: the generator was the bottleneck".to_owned())
             }
@@ -100,7 +101,7 @@ impl Report {
             reasons.push(kinds.collect::<Vec<_>>().join(", "));
         }
         if self.conclusion == Conclusion::GeneratorLimited {
-            reasons.push("Every answer was right.".to_owned());
+            reasons.push(sentence(&self.how_right()));
         }
         reasons.extend(self.generator.limited.iter().map(|text| sentence(text)));
         reasons
@@ -114,9 +115,16 @@ impl Report {
         }
         if self.totals.dropped > 0 {
             reasons.push(format!(
-                "{} requests never left, because no connection came free for a second: \
+                "{} requests never left, because no connection came free within a second, or by the end: \
                  counted in the row of all with the time that they had waited, and in no other row.",
                 human::grouped(self.totals.dropped),
+            ));
+        }
+        if self.totals.refused > 0 {
+            reasons.push(format!(
+                "{} requests were refused: those of the load count in the row of all with the time \
+                 that this took, and in no other row.",
+                human::grouped(self.totals.refused),
             ));
         }
         reasons
@@ -198,7 +206,7 @@ impl Report {
                         SHOWN.iter().for_each(|(head, ..)| row.leaf("th", &[("scope", &"col")], head));
                     }
                 });
-                self.operations.iter().for_each(|row| draw_operation(table, row));
+                self.operations.iter().for_each(|row| draw_operation(table, row, is_open));
             });
         });
         let is_thin = |row: &OperationRow| SHOWN.iter().any(|&(.., above)| is_thin(row.count, above));
@@ -208,6 +216,10 @@ impl Report {
         }
         let note = "Gone: asked about sessions that were deleted or had expired, which must be 404.";
         markup.leaf("p", &[("class", &"note")], note);
+        if self.operations.iter().any(|row| row.name == "connect") {
+            let note = "Connect: how long it took to make a connection anew, which is no part of all.";
+            markup.leaf("p", &[("class", &"note")], note);
+        }
     }
 
     fn draw_server(&self, markup: &mut Markup) {
@@ -264,7 +276,7 @@ impl Report {
     fn draw_errors(&self, markup: &mut Markup) {
         let row = |ErrorRow { kind, count }: &ErrorRow| vec![(*kind).to_owned(), human::grouped(*count)];
         page::table(markup, &["", "how often"], &self.errors.iter().map(row).collect::<Vec<_>>());
-        let note = "A refusal (429, 503, 507) is a loaded server’s right; it is not among the answers or their latencies.";
+        let note = "A refusal (429, 503, 507) is a loaded server’s right; it is not among the answers, and counts with the time that it took in the row of all alone.";
         markup.leaf("p", &[("class", &"note")], note);
     }
 }
@@ -303,7 +315,7 @@ fn server_facts(server: &ServerSide) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn draw_operation(table: &mut Markup, row: &OperationRow) {
+fn draw_operation(table: &mut Markup, row: &OperationRow, is_open: bool) {
     let class = if row.name == "all" { "sum" } else { "part" };
     table.within("tr", &[("class", &class)], |cells| {
         cells.leaf("th", &[("scope", &"row")], row.name);
@@ -316,6 +328,9 @@ fn draw_operation(table: &mut Markup, row: &OperationRow) {
                 let text = if row.count > 0 { latency(value(&percentiles)) } else { "–".to_owned() };
                 cells.leaf("td", &[("class", &class.trim())], text);
             }
+        }
+        if is_open && row.service_us.is_none() {
+            cells.leaf("td", &[("colspan", &SHOWN.len())], "");
         }
     });
 }

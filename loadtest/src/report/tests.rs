@@ -66,7 +66,7 @@ fn a_run_passes_only_if_something_was_right_and_nothing_wrong() {
         (&[], Conclusion::NothingDone, 2),
         (&[refused], Conclusion::NothingDone, 2),
         (&[right], Conclusion::Passed, 0),
-        (&[right, refused, Verdict::Borderline], Conclusion::Passed, 0),
+        (&[right, refused, Verdict::Borderline], Conclusion::TooManyRefused, 1),
         (&[right, wrong], Conclusion::WrongAnswers, 1),
         (&[wrong], Conclusion::WrongAnswers, 1),
     ];
@@ -87,14 +87,25 @@ fn a_connection_that_gave_up_or_a_timer_that_failed_leaves_the_run_incomplete() 
 }
 
 #[test]
+fn a_run_whose_sessions_were_not_made_in_time_is_incomplete_and_not_wrong() {
+    for verdicts in [&[][..], &[Verdict::Right]] {
+        let mut tally = tally_with(verdicts);
+        tally.error("fill_gave_up");
+        let report = report_of(tally);
+        assert_eq!((report.conclusion, report.conclusion.exit_code()), (Conclusion::Incomplete, 2));
+        assert!(text_of(&report).ends_with("\nincomplete: the sessions could not be made in time\n"));
+    }
+}
+
+#[test]
 fn more_refusals_than_are_allowed_fail_the_run_whatever_their_status() {
     for status in [429, 503, 507] {
-        // Nine whole answers and a refusal, which no latency is recorded of.
+        // Nine whole answers and a refusal, which is none.
         let mut tally = tally_with(&[Verdict::Right; 9]);
         tally.verdict(Verdict::Refused { status }, String::new);
         let found = found(tally);
         for (flags, expected, code) in [
-            ("", Conclusion::Passed, 0),
+            ("", Conclusion::TooManyRefused, 1),
             ("--refused-max 10", Conclusion::Passed, 0),
             ("--refused-max 9", Conclusion::TooManyRefused, 1),
             ("--refused-max 0", Conclusion::TooManyRefused, 1),
@@ -108,9 +119,52 @@ fn more_refusals_than_are_allowed_fail_the_run_whatever_their_status() {
         }
         let text = text_of(&report_with("--refused-max 0", &found));
         assert!(text.ends_with("REFUSED more than --refused-max allows\n"), "{text}");
+        let text = text_of(&report_with("--refused-max 10", &found));
+        assert!(text.ends_with("\nno answer was wrong, 1 refused\n"), "{text}");
     }
     let none = found(tally_with(&[Verdict::Right]));
-    assert_eq!(report_with("--refused-max 0", &none).conclusion, Conclusion::Passed);
+    assert_eq!(report_with("", &none).conclusion, Conclusion::Passed);
+}
+
+#[test]
+fn a_refusal_has_its_time_in_the_row_of_all_alone_and_is_no_answer() {
+    for rate in [None, Some("--rate 5k")] {
+        let mut tally = tally_with(&[Verdict::Right]);
+        let left = Span { sent: span().received.before(SECOND), ..span() };
+        tally.verdict(Verdict::Refused { status: 503 }, String::new);
+        tally.refuse(left, rate.map(|_| left.sent.before(SECOND)));
+        let report = report_with(&format!("--refused-max 50 {}", rate.unwrap_or_default()), &found(tally));
+        let (read, all) = (&report.operations[1], report.operations.last().unwrap());
+        assert_eq!((all.name, all.count, report.totals.answers, report.totals.refused), ("all", 1, 1, 1));
+        let waited_us = if rate.is_some() { 2e6 } else { 1e6 };
+        assert!(
+            read.latency_us.max < 300.0 && (all.latency_us.max / waited_us - 1.0).abs() < 0.01,
+            "{all:?}"
+        );
+        assert!(all.service_us.is_none_or(|service| (service.max / 1e6 - 1.0).abs() < 0.01), "{all:?}");
+        let text = text_of(&report);
+        assert!(
+            text.contains("\n1 refused: those of the load are in `all` with the time they took\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn connections_made_anew_have_a_row_that_is_no_part_of_all_and_else_none() {
+    let mut tally = tally_with(&[Verdict::Right]);
+    let names = |report: &Report| report.operations.iter().map(|row| row.name).collect::<Vec<_>>();
+    assert!(!names(&report_of(tally.clone())).contains(&"connect"));
+    (0..3).for_each(|_| tally.connects.record(SECOND));
+    for flags in ["", "--rate 5k"] {
+        let report = report_with(flags, &found(tally.clone()));
+        assert_eq!(names(&report)[5..], ["connect", "all"], "{flags}");
+        let [connect, all] = [&report.operations[5], &report.operations[6]];
+        assert_eq!((connect.count, connect.per_s, all.count), (3, 1.5, 1), "{flags}");
+        assert!(connect.latency_us.p50 > 990_000.0 && connect.service_us.is_none(), "{connect:?}");
+        assert!(all.latency_us.max < 260.0, "{all:?}");
+        assert!(text_of(&report).contains("\nconnect           3          2  "), "{}", text_of(&report));
+    }
 }
 
 #[test]
@@ -186,7 +240,7 @@ fn an_open_loop_shows_both_latencies_and_what_was_dropped() {
     assert!(text.contains("open loop at 5000/s") && text.contains("\nall, counted from leaving"), "{text}");
     assert!(
         text.contains(
-            "\n4 dropped, no connection free for a second: counted in `all` with the time they had waited\n"
+            "\n4 dropped, having found no free connection in time: counted in `all` with the time they had waited\n"
         ),
         "{text}"
     );

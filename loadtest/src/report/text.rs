@@ -68,10 +68,17 @@ impl Report {
             writeln!(out, "connections made anew: {}", totals.reconnects)?;
         }
         if self.config.rate.is_some() {
-            write!(out, "{} dropped, no connection free for a second", totals.dropped)?;
+            write!(out, "{} dropped, having found no free connection in time", totals.dropped)?;
             let counted =
                 if totals.dropped > 0 { ": counted in `all` with the time they had waited" } else { "" };
             writeln!(out, "{counted}")?;
+        }
+        if totals.refused > 0 {
+            writeln!(
+                out,
+                "{} refused: those of the load are in `all` with the time they took",
+                totals.refused
+            )?;
         }
         for ErrorRow { kind, count } in &self.errors {
             writeln!(out, "{kind}: {count}")?;
@@ -96,6 +103,23 @@ impl Report {
         }
     }
 
+    /// How right the answers were of a run that had no wrong one.
+    pub(super) fn how_right(&self) -> String {
+        match self.totals.refused {
+            0 => "every answer was right".to_owned(),
+            refused => format!("no answer was wrong, {refused} refused"),
+        }
+    }
+
+    /// Why a run is incomplete.
+    pub(super) fn missing(&self) -> &'static str {
+        if self.errors.iter().any(|row| row.kind == "fill_gave_up") {
+            "the sessions could not be made in time"
+        } else {
+            "connections could not be made or kept, or a timer failed"
+        }
+    }
+
     fn write_conclusion(&self, out: &mut impl Write) -> io::Result<()> {
         for WrongRow { kind, count, examples } in &self.wrong {
             writeln!(out, "WRONG {kind}: {count}")?;
@@ -107,15 +131,15 @@ impl Report {
             writeln!(out, "INVALID: {reason}")?;
         }
         match self.conclusion {
-            Conclusion::Passed => writeln!(out, "every answer was right"),
+            Conclusion::Passed => writeln!(out, "{}", self.how_right()),
             Conclusion::WrongAnswers => writeln!(out, "{} WRONG", self.totals.wrong),
             Conclusion::NothingDone => writeln!(out, "nothing was done: no answer was right"),
             Conclusion::TooManyRefused => writeln!(out, "REFUSED more than --refused-max allows"),
             Conclusion::Incomplete => {
-                writeln!(out, "incomplete: connections could not be made or kept, or a timer failed")
+                writeln!(out, "incomplete: {}", self.missing())
             }
             Conclusion::GeneratorLimited => {
-                writeln!(out, "every answer was right, and the figures are not valid")
+                writeln!(out, "{}, and the figures are not valid", self.how_right())
             }
         }
     }

@@ -19,6 +19,8 @@ fn requests_are_written_to_the_byte() {
     let bare = Request { id: Some(id()), ..Request::default() };
     let shared = "HTTP/1.1\r\nHost: h:1\r\nX-SESSION-KEY: k\r\n";
     assert_eq!(written(&bare), format!("GET /session/b/{ID} {shared}\r\n"));
+    let peek = Request { method: Method::Peek, ..bare };
+    assert_eq!(written(&peek), format!("GET /session/b/{ID} {shared}X-Session-Peek: 1\r\n\r\n"));
     let gone = Request { method: Method::Delete, ..bare };
     assert_eq!(written(&gone), format!("DELETE /session/b/{ID} {shared}\r\n"));
     let empty = Request { method: Method::Put, own_ttl_s: Some(2), ..Request::default() };

@@ -78,3 +78,13 @@ fn a_mix_is_read_from_its_parts_and_written_with_those_that_count() {
         assert!(text.parse::<Mix>().is_err(), "{text:?}");
     }
 }
+
+#[test]
+fn the_parts_of_a_mix_have_a_maximum_that_is_told() {
+    let most = "read=1000000,update=1000000,create=1000000,delete=1000000,bot=1000000";
+    assert_eq!(most.parse::<Mix>().map(Mix::sum), Ok(5 * PART_MAX as usize));
+    for text in ["read=1000001", "read=4294967295,bot=4294967295", "read=4294967296"] {
+        let error = text.parse::<Mix>().expect_err(text).to_string();
+        assert!(error.contains("none above 1000000"), "{error}");
+    }
+}

@@ -17,6 +17,7 @@ pub struct Asked {
     pub connection: u64,
     pub own_ttl_s: Option<u64>,
     pub if_match: Option<u64>,
+    pub peek: bool,
     pub closes: bool,
     pub body: Vec<u8>,
 }
@@ -41,6 +42,7 @@ pub fn read_request(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<Asked
             "X-SESSION-KEY" => asked.key = value.to_owned(),
             "Content-Type" => asked.media_type = value.to_owned(),
             "X-Session-TTL" => asked.own_ttl_s = Some(value.parse().unwrap()),
+            "X-Session-Peek" => asked.peek = value == "1",
             "If-Match" => asked.if_match = Some(value.trim_matches('"').parse().unwrap()),
             "Content-Length" => body_len = value.parse().unwrap(),
             "Connection" => asked.closes = value == "close",

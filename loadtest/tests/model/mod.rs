@@ -246,8 +246,18 @@ impl Shared {
         if invented || named.is_some_and(|etag| etag != stored.version) {
             return Reply::problem(412).with("ETag", &format!("\"{}\"", stored.version));
         }
-        stored.deadline = self.deadline(stored.ttl_s);
+        let left_s = stored.deadline.since(now).as_millis().div_ceil(1000).to_string();
+        if !asked.peek {
+            stored.deadline = self.deadline(stored.ttl_s);
+        }
         match &asked.method[..] {
+            "GET" if asked.peek => {
+                let media_type = stored.media_type.clone();
+                described(Reply::new(200), stored)
+                    .with("Content-Type", &media_type)
+                    .with("X-Session-TTL", &left_s)
+                    .with_body(stored.data.clone())
+            }
             "GET" => {
                 let media_type = stored.media_type.clone();
                 described(Reply::new(200), stored)

@@ -82,7 +82,8 @@ fn the_verdict_is_the_first_thing_said() {
         ("", found(tally_with(&[wrong, wrong])), "bad", "Failed: 2 wrong answers"),
         ("", found(Tally::default()), "bad", "Nothing was done"),
         ("", found(incomplete), "bad", "Incomplete"),
-        ("--refused-max 9", found(refused), "bad", "Failed: more was refused"),
+        ("--refused-max 9", found(refused.clone()), "bad", "Failed: more was refused"),
+        ("--refused-max 50", found(refused), "good", "Passed: no answer was wrong, 1 refused"),
         ("", limited(), "warning", "Not a valid measurement: the generator was the bottleneck"),
         ("--allow-limited", limited(), "warning", "Every answer was right; the figures are the generator"),
     ];
@@ -136,6 +137,21 @@ fn an_open_loop_has_both_latencies_and_the_rate_that_was_asked_for() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page_of(&report_with("", &found(tally_with(&[Verdict::Right])))).contains("service time"));
+}
+
+#[test]
+fn connections_made_anew_have_a_row_as_wide_as_the_others() {
+    let mut tally = tally_with(&[Verdict::Right]);
+    tally.connects.record(Duration::from_millis(3));
+    for (flags, columns) in [("", 7), ("--rate 5k", 12)] {
+        let page = page_of(&report_with(flags, &found(tally.clone())));
+        let row =
+            page.split("<th scope=\"row\">connect</th>").nth(1).and_then(|rest| rest.split("</tr>").next());
+        let row = row.expect("there is a row");
+        let empty = if row.contains("colspan=\"5\"") { SHOWN.len() - 1 } else { 0 };
+        assert_eq!(row.matches("<td").count() + empty, columns, "{row}");
+        assert!(row.contains("3.00 ms"), "{row}");
+    }
 }
 
 #[test]

@@ -129,6 +129,8 @@ impl<S: Storage> Log<S> {
             JobResult::Prepared(Ok((number, len, file))) => {
                 let salt = (self.draw_salt)();
                 self.add_spare(Segment::new(number, file, len.as_u64(), salt));
+                // Whoever had filled the disk has made room. Where there is no more, the next try says so.
+                self.is_short = false;
                 self.spares_pause_until = now.moment;
             }
             JobResult::Prepared(Err(error)) => {

@@ -467,6 +467,17 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
     rig.run_jobs();
     room.set(rig.log.room());
     assert!(room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok());
+    // Nothing was removed, and yet the disk is not full any more.
+    assert!(rig.disk.unlinks().is_empty());
+    let refusal = loop {
+        if let Err(refusal) = room.take(Need::Ordinary, ByteCount::new(1_096)) {
+            break refusal;
+        }
+        rig.write(&[1_000]);
+        room.set(rig.log.room());
+    };
+    assert_eq!(refusal, NoRoom::Backlog, "a segment is on its way");
+    assert!(!rig.log.has_reserve_alone());
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn start_log<S: Storage>(storage: &S, start: LogStart, clock: fn() -> Now) -> Re
         Err(StorageError::NoSpace) => return Err(StartError::NoSpace(segment_len)),
         outcome => outcome?,
     };
-    while let Some(job) = log.poll_job(clock()) {
+    while let Some(job) = log.poll_start_job(clock()) {
         log.finish_job(job.run(storage), clock());
     }
     if log.room().ordinary < record_len_max.as_u64() {

@@ -10,9 +10,6 @@ use super::*;
 
 /// How long a failed chore is left alone.
 const CHORE_PAUSE: Millis = Millis::from_secs(1);
-/// How much of the log is removed in a millisecond: 64 MiB keep a CPU and the file system busy for
-/// ten milliseconds and more, beside those who are to be answered. More than the thread that writes can fill.
-const UNLINKED_PER_MILLI: u64 = 64 * 1024 * 1024 / 50;
 /// How long an unlink is left alone that a backup puts off. Trying costs one system call.
 const HELD_PAUSE: Millis = Millis::new(100);
 
@@ -46,7 +43,12 @@ pub enum Job<File> {
         len: ByteCount,
     },
     /// Remove a segment that a synced checkpoint covers.
-    Unlink(SegmentNumber),
+    Unlink {
+        /// Its number.
+        number: SegmentNumber,
+        /// Somebody waits for its room: it goes at once, whoever else feels that.
+        is_urgent: bool,
+    },
 }
 
 /// What came of a job.
@@ -84,7 +86,10 @@ impl<File: Clone> Job<File> {
             Self::Prepare { number, len } => {
                 JobResult::Prepared(create_file(storage, number, len).map(|file| (number, len, file)))
             }
-            Self::Unlink(number) => JobResult::Unlinked(storage.unlink(number).map(|()| number)),
+            Self::Unlink { number, is_urgent } => {
+                let unlink = if is_urgent { S::unlink } else { S::unlink_slowly };
+                JobResult::Unlinked(unlink(storage, number).map(|()| number))
+            }
         }
     }
 }
@@ -99,11 +104,29 @@ impl<S: Storage> Log<S> {
             return Some(self.sync_job());
         }
         let (chore, _) = self.next_chore().filter(|(_, due)| *due <= now.moment)?;
+        self.chore_job(chore)
+    }
+
+    /// The next job of a start, to be run before anybody is served: spares are made, and where
+    /// the disk has no room for one, what makes some is removed. All else that is to be removed
+    /// waits for [`Log::poll_job`].
+    pub fn poll_start_job(&mut self, now: Now) -> Option<Job<S::File>> {
+        if self.is_poisoned() || !self.wants_spare() {
+            return None;
+        }
+        let is_needed = |chore: &Chore| *chore == Chore::Prepare || self.is_short;
+        let due = self.chores().filter(|(chore, due)| *due <= now.moment && is_needed(chore));
+        let (chore, _) = due.min_by_key(|(_, due)| *due)?;
+        self.chore_job(chore)
+    }
+
+    fn chore_job(&mut self, chore: Chore) -> Option<Job<S::File>> {
         let job = match chore {
             Chore::Prepare => {
                 Job::Prepare { number: self.take_number().ok()?, len: ByteCount::new(self.segment_len) }
             }
-            Chore::Unlink(number) => Job::Unlink(number),
+            // A log that waits for room waits for nothing else.
+            Chore::Unlink(number) => Job::Unlink { number, is_urgent: self.is_short || self.is_full() },
         };
         self.is_chore_running = true;
         Some(job)
@@ -140,10 +163,7 @@ impl<S: Storage> Log<S> {
             JobResult::Unlinked(Ok(number)) => {
                 self.is_chore_running = false;
                 self.condemned.retain(|condemned| *condemned != number);
-                // A log that waits for room waits for nothing else.
-                let is_pressed = self.is_short || self.is_full();
-                let gap = if is_pressed { 0 } else { self.segment_len / UNLINKED_PER_MILLI };
-                self.unlinks_pause_until = now.moment.after(Millis::new(gap));
+                self.unlinks_pause_until = now.moment;
                 // There may be room for a spare now.
                 self.is_short = false;
                 self.spares_pause_until = now.moment.min(self.spares_pause_until);
@@ -224,13 +244,16 @@ impl<S: Storage> Log<S> {
     /// keeps no other one waiting: a full disk has no room for a spare until something is
     /// removed, and spares are made all the same while a backup lets nothing be removed.
     pub(super) fn next_chore(&self) -> Option<(Chore, Moment)> {
-        if self.is_chore_running {
-            return None;
-        }
+        // Whichever was done longer ago, so that neither is never done. The first of two else.
+        self.chores().min_by_key(|(_, due)| *due)
+    }
+
+    /// What is to be done that is no sync, and not before when.
+    fn chores(&self) -> impl Iterator<Item = (Chore, Moment)> + use<S> {
         let prepare = self.wants_spare().then_some((Chore::Prepare, self.spares_pause_until));
         let unlink = self.condemned.front().map(|number| (Chore::Unlink(*number), self.unlinks_pause_until));
-        // Whichever was done longer ago, so that neither is never done. The first of two else.
-        [prepare, unlink].into_iter().flatten().min_by_key(|(_, due)| *due)
+        let is_idle = !self.is_chore_running;
+        [prepare, unlink].into_iter().flatten().filter(move |_| is_idle)
     }
 
     /// The reserve must be whole, and the next segment there before this one is full.

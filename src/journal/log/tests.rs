@@ -952,3 +952,42 @@ fn a_start_says_again_what_was_known_to_be_synced() {
     let says_so = |(_, note): &(LogOffset, Note)| matches!(note, Note::Synced(upto, _) if *upto == end);
     assert!(survey.notes.iter().any(says_so), "{:?}", survey.notes);
 }
+
+/// Runs what a start runs before anybody is served.
+fn run_start_jobs(rig: &mut Rig) {
+    while let Some(job) = rig.log.poll_start_job(rig.now) {
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+    }
+}
+
+#[test]
+fn a_start_makes_its_reserve_and_leaves_what_it_need_not_remove_for_later() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let (disk, start) = restart(&old, 6);
+    let mut rig = started(&old, disk, start);
+    let blank = rig.disk.unlinks().len();
+    run_start_jobs(&mut rig);
+    assert_eq!((rig.log.spares.len(), rig.disk.unlinks().len()), (RESERVE_SEGMENTS, blank));
+    assert_eq!(rig.disk.slow_unlinks(), 0, "nobody waits for the page cache of what is blank");
+    rig.run_jobs();
+    assert_eq!(rig.disk.unlinks()[blank..], [1, 2, 3].map(number));
+    assert_eq!(rig.disk.slow_unlinks(), 3);
+}
+
+#[test]
+fn a_start_on_a_full_disk_removes_what_makes_room_for_its_reserve_and_no_more() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let (disk, start) = restart(&old, 6);
+    let mut rig = started(&old, disk, start);
+    let blank = rig.disk.unlinks().len();
+    rig.disk.set_free_bytes(SEGMENT_LEN);
+    run_start_jobs(&mut rig);
+    assert_eq!(rig.log.spares.len(), RESERVE_SEGMENTS);
+    assert_eq!(rig.disk.unlinks()[blank..], [number(1)]);
+    assert_eq!(rig.disk.slow_unlinks(), 0, "at once, for somebody waits for the room");
+}

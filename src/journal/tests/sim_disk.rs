@@ -73,6 +73,8 @@ struct State {
     /// A backup wants nothing to be unlinked.
     is_held: bool,
     unlinks: Vec<SegmentNumber>,
+    /// How many of them were slow.
+    slow_unlinks: u64,
     /// Syncs of files that went well.
     syncs: u64,
 }
@@ -97,6 +99,7 @@ impl SimDisk {
             is_dying: false,
             is_held: false,
             unlinks: Vec::new(),
+            slow_unlinks: 0,
             syncs: 0,
         })))
     }
@@ -132,6 +135,11 @@ impl SimDisk {
     /// What was unlinked, in order.
     pub fn unlinks(&self) -> Vec<SegmentNumber> {
         self.0.borrow().unlinks.clone()
+    }
+
+    /// How many of these took their time.
+    pub fn slow_unlinks(&self) -> u64 {
+        self.0.borrow().slow_unlinks
     }
 
     /// How many syncs of files went well.
@@ -369,6 +377,12 @@ impl Storage for SimDisk {
             state.changes.push(DirectoryChange::Unlink(number));
             state.unlinks.push(number);
         }
+        Ok(())
+    }
+
+    fn unlink_slowly(&self, number: SegmentNumber) -> Result<(), StorageError> {
+        self.unlink(number)?;
+        self.0.borrow_mut().slow_unlinks += 1;
         Ok(())
     }
 

@@ -10,6 +10,8 @@ use super::*;
 
 /// How long a failed chore is left alone.
 const CHORE_PAUSE: Millis = Millis::from_secs(1);
+/// Spares that come before a removal: the reserve, and the next segment.
+const PREPARED_IN_A_ROW_MAX: usize = RESERVE_SEGMENTS + 1;
 /// How long an unlink is left alone that a backup puts off. Trying costs one system call.
 const HELD_PAUSE: Millis = Millis::new(100);
 
@@ -103,7 +105,7 @@ impl<S: Storage> Log<S> {
         if !self.is_sync_running && self.sync_due().is_some_and(|due| due <= now.moment) {
             return Some(self.sync_job());
         }
-        let (chore, _) = self.next_chore().filter(|(_, due)| *due <= now.moment)?;
+        let chore = self.due_chore(now.moment)?;
         self.chore_job(chore)
     }
 
@@ -121,6 +123,10 @@ impl<S: Storage> Log<S> {
     }
 
     fn chore_job(&mut self, chore: Chore) -> Option<Job<S::File>> {
+        self.prepared_in_a_row = match chore {
+            Chore::Prepare if !self.condemned.is_empty() => self.prepared_in_a_row + 1,
+            _ => 0,
+        };
         let job = match chore {
             Chore::Prepare => {
                 Job::Prepare { number: self.take_number().ok()?, len: ByteCount::new(self.segment_len) }
@@ -240,12 +246,21 @@ impl<S: Storage> Log<S> {
         debug_assert!(self.synced_bytes <= self.placed_bytes);
     }
 
-    /// What comes next of all that is no sync, and not before when. A chore that has failed
-    /// keeps no other one waiting: a full disk has no room for a spare until something is
-    /// removed, and spares are made all the same while a backup lets nothing be removed.
-    pub(super) fn next_chore(&self) -> Option<(Chore, Moment)> {
-        // Whichever was done longer ago, so that neither is never done. The first of two else.
-        self.chores().min_by_key(|(_, due)| *due)
+    /// When something comes next that is no sync.
+    pub(super) fn chore_due(&self) -> Option<Moment> {
+        self.chores().map(|(_, due)| due).min()
+    }
+
+    /// What comes next of all that is no sync. A chore that has failed keeps no other one
+    /// waiting: a full disk has no room for a spare until something is removed, and spares are
+    /// made all the same while a backup lets nothing be removed.
+    fn due_chore(&self, now: Moment) -> Option<Chore> {
+        // A removal takes as long as a busy log takes for half a segment: the next one comes first.
+        let is_pressing = self.is_ending() && self.prepared_in_a_row < PREPARED_IN_A_ROW_MAX;
+        let is_first = |chore: Chore| is_pressing && chore == Chore::Prepare;
+        // Whichever was done longer ago else, so that neither is never done. The first of two.
+        let due = self.chores().filter(|(_, due)| *due <= now);
+        due.min_by_key(|(chore, due)| (!is_first(*chore), *due)).map(|(chore, _)| chore)
     }
 
     /// What is to be done that is no sync, and not before when.
@@ -258,9 +273,11 @@ impl<S: Storage> Log<S> {
 
     /// The reserve must be whole, and the next segment there before this one is full.
     fn wants_spare(&self) -> bool {
-        let is_ending =
-            self.current.rest() < (self.segment_len / 2).max(self.record_len_max + place::SEGMENT_OVERHEAD);
-        self.spares.len() < RESERVE_SEGMENTS + usize::from(is_ending)
+        self.spares.len() < RESERVE_SEGMENTS + usize::from(self.is_ending())
+    }
+
+    fn is_ending(&self) -> bool {
+        self.current.rest() < (self.segment_len / 2).max(self.record_len_max + place::SEGMENT_OVERHEAD)
     }
 
     fn add_spare(&mut self, spare: Segment<S::File>) {

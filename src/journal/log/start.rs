@@ -59,6 +59,7 @@ impl<S: Storage> Log<S> {
             is_chore_running: false,
             spares_pause_until: now.moment,
             unlinks_pause_until: now.moment,
+            prepared_in_a_row: 0,
             unmarked_sync: None,
             is_settling: false,
             last_mark: now.moment,

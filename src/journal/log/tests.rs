@@ -991,3 +991,33 @@ fn a_start_on_a_full_disk_removes_what_makes_room_for_its_reserve_and_no_more() 
     assert_eq!(rig.disk.unlinks()[blank..], [number(1)]);
     assert_eq!(rig.disk.slow_unlinks(), 0, "at once, for somebody waits for the room");
 }
+
+#[test]
+fn the_next_segment_comes_before_what_is_to_be_removed() {
+    let mut rig = rig(SyncPolicy::Always);
+    let below = cut(&mut rig);
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    while rig.log.cleanings() == 0 {
+        rig.pass(SYNC_GAP.as_u64());
+        let job = rig.log.poll_job(rig.now).unwrap();
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+    }
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
+    (0..2).for_each(|_| rig.fill_segment());
+    // Each takes a while, and the segment that is written comes to its end.
+    rig.write(&[1_000; 12]);
+    let mut chores = Vec::new();
+    while let Some(job) = rig.log.poll_job(rig.now) {
+        if !job.is_sync() {
+            chores.push(matches!(job, Job::Unlink { .. }));
+        }
+        let result = job.run(&rig.disk);
+        rig.now.moment = rig.now.moment.after(Millis::new(50));
+        rig.log.finish_job(result, rig.now);
+    }
+    assert_eq!(chores, [false, false, false, true]);
+    assert_eq!(rig.log.spares.len(), RESERVE_SEGMENTS + 1);
+}

@@ -160,6 +160,7 @@ impl<S: Storage> Log<S> {
                 self.add_spare(Segment::new(number, file, len.as_u64(), salt));
                 // Whoever had filled the disk has made room. Where there is no more, the next try says so.
                 self.is_short = false;
+                self.no_cut_until = None;
                 self.spares_pause_until = now.moment;
             }
             JobResult::Prepared(Err(error)) => {
@@ -172,6 +173,7 @@ impl<S: Storage> Log<S> {
                 self.unlinks_pause_until = now.moment;
                 // There may be room for a spare now.
                 self.is_short = false;
+                self.no_cut_until = None;
                 self.spares_pause_until = now.moment.min(self.spares_pause_until);
             }
             JobResult::Unlinked(Err(error)) => {
@@ -293,7 +295,10 @@ impl<S: Storage> Log<S> {
 
     fn chore_failed(&mut self, error: &StorageError) {
         match error {
-            StorageError::NoSpace => self.is_short = true,
+            StorageError::NoSpace => {
+                self.is_short = true;
+                self.no_cut_until = None;
+            }
             StorageError::Held => {}
             StorageError::Failed { .. } => log::warn!("{error}; it is tried again"),
         }

@@ -218,6 +218,8 @@ pub struct Log<S: Storage> {
 
     cleaning: Cleaning,
     cleanings: u64,
+    /// There was no cut when one was last looked for.
+    no_cut_until: Option<Moment>,
     /// What the log held when it became too long, in bytes; 0 while it is not.
     cleaned_from: u64,
     /// Segments below this one are cleaned whatever the log's length is.

@@ -68,6 +68,7 @@ impl<S: Storage> Log<S> {
             marks: Sequence::NONE,
             cleaning: Cleaning::Idle,
             cleanings: 0,
+            no_cut_until: None,
             cleaned_from: 0,
             damaged_below: start.is_damaged.then_some(start.next),
             live_bytes: start.live.as_u64(),

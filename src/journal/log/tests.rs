@@ -1021,3 +1021,28 @@ fn the_next_segment_comes_before_what_is_to_be_removed() {
     assert_eq!(chores, [false, false, false, true]);
     assert_eq!(rig.log.spares.len(), RESERVE_SEGMENTS + 1);
 }
+
+#[test]
+fn a_log_that_cannot_be_cut_does_not_ask_for_the_disks_room_at_each_step() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 20 * SEGMENT_LEN), SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
+    for _ in 0..12 {
+        rig.fill_segment();
+        rig.run_jobs();
+    }
+    rig.disk.set_free_bytes(0);
+    // The registry alone takes more than there is room for.
+    rig.log.set_live(ByteCount::new(5 * SEGMENT_LEN), ByteCount::new(4 * SEGMENT_LEN));
+    let before = rig.disk.looks();
+    let segment = rig.log.current_segment();
+    (0..50).for_each(|_| rig.write(&[10]));
+    assert_eq!((rig.disk.looks() - before, rig.log.current_segment()), (1, segment));
+    assert!(rig.log.cut().is_none() && rig.log.content() > rig.log.len_max());
+    rig.pass(100);
+    assert_eq!(rig.disk.looks() - before, 2, "after a while");
+    rig.fill_segment();
+    assert_eq!(rig.disk.looks() - before, 3, "and when the log goes on in another segment");
+    rig.disk.set_free_bytes(20 * SEGMENT_LEN);
+    rig.run_jobs();
+    assert!(rig.log.cut().is_some(), "and when a segment was made");
+}

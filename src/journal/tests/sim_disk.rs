@@ -77,6 +77,8 @@ struct State {
     slow_unlinks: u64,
     /// Syncs of files that went well.
     syncs: u64,
+    /// How often somebody has asked for the room that is left.
+    looks: u64,
 }
 
 /// The disk. Clones are the same one.
@@ -101,6 +103,7 @@ impl SimDisk {
             unlinks: Vec::new(),
             slow_unlinks: 0,
             syncs: 0,
+            looks: 0,
         })))
     }
 
@@ -145,6 +148,11 @@ impl SimDisk {
     /// How many syncs of files went well.
     pub fn syncs(&self) -> u64 {
         self.0.borrow().syncs
+    }
+
+    /// How often somebody has asked for the room that is left.
+    pub fn looks(&self) -> u64 {
+        self.0.borrow().looks
     }
 
     /// Writes some dirty blocks back, as a kernel does when it likes.
@@ -387,6 +395,7 @@ impl Storage for SimDisk {
     }
 
     fn free(&self) -> Result<ByteCount, StorageError> {
+        self.0.borrow_mut().looks += 1;
         Ok(ByteCount::new(self.free_bytes()))
     }
 

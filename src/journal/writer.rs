@@ -298,6 +298,7 @@ impl<S: Storage> Writer<S> {
         metrics.show(JournalFigure::SegmentBytes, self.log.occupied().as_u64());
         metrics.show(JournalFigure::LiveBytes, self.shared().live().as_u64());
         metrics.show(JournalFigure::Cleanings, self.log.cleanings());
+        metrics.show(JournalFigure::IsCleaning, u64::from(self.log.is_cleaning()));
         metrics.show(JournalFigure::Condition, condition as u64);
     }
 

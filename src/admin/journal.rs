@@ -14,7 +14,7 @@ pub(super) struct JournalPage<'m>(pub(super) &'m JournalMetrics, pub(super) Mome
 
 impl fmt::Display for JournalPage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const FIGURES: [(JournalFigure, &str, Kind, &str); 7] = [
+        const FIGURES: [(JournalFigure, &str, Kind, &str); 8] = [
             (
                 JournalFigure::BytesWritten,
                 "seshun_journal_written_bytes_total",
@@ -50,6 +50,12 @@ impl fmt::Display for JournalPage<'_> {
                 "seshun_journal_cleanings_total",
                 Kind::Counter,
                 "Cleanings that have come to their end.",
+            ),
+            (
+                JournalFigure::IsCleaning,
+                "seshun_journal_cleaning",
+                Kind::Gauge,
+                "1: sessions are being logged again so that old segments can be removed. 0: none are.",
             ),
             (
                 JournalFigure::Condition,

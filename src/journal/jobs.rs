@@ -1,4 +1,5 @@
-//! The threads that block, so that the one that writes never waits for the disk.
+//! The threads that block, so that the one that writes does not: it waits for the disk only where
+//! a record has to, for a sync in the mode `always` and for a segment that is not ready in time.
 //!
 //! One syncs. Another one prepares and removes segments: for tens of milliseconds each, which
 //! nobody who waits for a sync should spend. Each does one job after the other and hands the result

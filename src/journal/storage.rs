@@ -97,6 +97,10 @@ pub trait Storage: Clone {
     /// already.
     fn unlink(&self, number: SegmentNumber) -> Result<(), StorageError>;
 
+    /// The same of a segment that the page cache may hold, so slowly that those who are served
+    /// meanwhile do not feel it. What is held is not touched.
+    fn unlink_slowly(&self, number: SegmentNumber) -> Result<(), StorageError>;
+
     /// What an ordinary user may still take of the file system.
     fn free(&self) -> Result<ByteCount, StorageError>;
 

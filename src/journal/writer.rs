@@ -165,7 +165,7 @@ fn start_log<S: Storage>(storage: &S, start: LogStart, clock: fn() -> Now) -> Re
         Err(StorageError::NoSpace) => return Err(StartError::NoSpace(segment_len)),
         outcome => outcome?,
     };
-    while let Some(job) = log.poll_job(clock()) {
+    while let Some(job) = log.poll_start_job(clock()) {
         log.finish_job(job.run(storage), clock());
     }
     if log.room().ordinary < record_len_max.as_u64() {
@@ -298,6 +298,7 @@ impl<S: Storage> Writer<S> {
         metrics.show(JournalFigure::SegmentBytes, self.log.occupied().as_u64());
         metrics.show(JournalFigure::LiveBytes, self.shared().live().as_u64());
         metrics.show(JournalFigure::Cleanings, self.log.cleanings());
+        metrics.show(JournalFigure::IsCleaning, u64::from(self.log.is_cleaning()));
         metrics.show(JournalFigure::Condition, condition as u64);
     }
 

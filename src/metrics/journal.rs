@@ -32,6 +32,8 @@ pub enum JournalFigure {
     LiveBytes,
     /// Total: cleanings that have come to their end.
     Cleanings,
+    /// Gauge: 1 while the log is being cleaned, 0 while it is not.
+    IsCleaning,
     /// Gauge: 0 good, 1 the disk is full, 2 nothing is kept any more.
     Condition,
 }

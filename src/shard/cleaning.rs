@@ -10,7 +10,7 @@ use crate::journal::{Need, SegmentNumber, session_record_len};
 use crate::store::{Handle, Step, Walk};
 use crate::types::{ByteCount, Moment};
 
-use super::keeper::{Logged, PLAIN_RECORD};
+use super::keeper::{Keeper, Logged, PLAIN_RECORD};
 use super::{Refusal, Shard};
 
 /// Sessions that one piece of a walk looks at, and that one of an urgent one does.
@@ -80,8 +80,10 @@ impl Shard {
     }
 
     /// Logs the deadlines of a piece of all sessions as they are, without slack, so that after
-    /// this end a session ends exactly when it was to end; those that are due end here.
+    /// this end a session ends exactly when it was to end; those that are due end here. From the
+    /// first piece on no record has slack, which would undo it.
     pub fn log_deadlines(&mut self, walk: &mut Walk, now: Moment) -> Walked {
+        self.keeper.iter_mut().for_each(Keeper::begin_end);
         let mut places_left = PLACES_PER_TURN;
         loop {
             let before = *walk;

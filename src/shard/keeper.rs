@@ -224,10 +224,14 @@ impl Keeper {
         Covered { deadline: wanted, stamp: Some(stamp), wait }
     }
 
-    /// Logs the session's deadline as it is, without slack: before an orderly end. From now on
-    /// nothing is logged with slack any more, which would undo it.
-    pub(super) fn log_exact(&mut self, view: &SessionView<'_>) -> Option<Stamp> {
+    /// An orderly end begins: from now on deadlines are logged as they are.
+    pub(super) fn begin_end(&mut self) {
         self.is_ending = true;
+    }
+
+    /// Logs the session's deadline as it is, without slack: before an orderly end.
+    pub(super) fn log_exact(&mut self, view: &SessionView<'_>) -> Option<Stamp> {
+        debug_assert!(self.is_ending, "what is logged later would undo it");
         let logged = Logged::of(view.stamp)?;
         Some(self.log_touch(view, logged, self.clock.time_of(view.deadline)).0)
     }

@@ -45,6 +45,8 @@ const KILLS_A_FOLDER: u64 = 60;
 /// Sizes of the small file systems, in MiB; one folder in so many is on the ordinary disk.
 const SMALL_MIB: [u32; 4] = [16, 8, 32, 24];
 const PLAIN_EVERY: usize = 4;
+/// So many kills that were to be in cleaning without one that was: the wait for it does not work.
+const CLEANINGS_AWAITED_MIN: u64 = 8;
 
 fn number_from(variable: &str) -> Option<u64> {
     let text = env::var(variable).ok()?;
@@ -75,4 +77,6 @@ fn nothing_that_was_acknowledged_is_lost_by_kills_at_any_moment() {
         sums.add(world.sums());
     }
     say(&format!("{sums}; losses: 0; seed {seed}"));
+    let is_enough = sums.cleanings_awaited >= CLEANINGS_AWAITED_MIN;
+    assert!(sums.kills_in_cleaning > 0 || !is_enough, "no kill in cleaning: {sums}; seed {seed}");
 }

@@ -31,6 +31,8 @@ pub struct Sums {
     pub aborted_starts: u64,
     /// Kills while the log was being cleaned, as far as that can be seen from outside.
     pub kills_in_cleaning: u64,
+    /// Kills that should be that, of a log that is cleaned often enough.
+    pub cleanings_awaited: u64,
     pub orderly_ends: u64,
     pub lives: u64,
     pub cleanings: u64,
@@ -54,10 +56,20 @@ impl Tally {
 
 impl Sums {
     pub fn add(&mut self, other: Self) {
-        let Self { kills, aborted_starts, kills_in_cleaning, orderly_ends, lives, cleanings, tally } = other;
+        let Self {
+            kills,
+            aborted_starts,
+            kills_in_cleaning,
+            cleanings_awaited,
+            orderly_ends,
+            lives,
+            cleanings,
+            tally,
+        } = other;
         self.kills += kills;
         self.aborted_starts += aborted_starts;
         self.kills_in_cleaning += kills_in_cleaning;
+        self.cleanings_awaited += cleanings_awaited;
         self.orderly_ends += orderly_ends;
         self.lives += lives;
         self.cleanings += cleanings;
@@ -67,8 +79,20 @@ impl Sums {
 
 impl fmt::Display for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, aborted_starts, kills_in_cleaning, orderly_ends, lives, cleanings, tally } = self;
-        write!(f, "{kills} kills ({aborted_starts} in start-up, {kills_in_cleaning} in cleaning), ")?;
+        let Self {
+            kills,
+            aborted_starts,
+            kills_in_cleaning,
+            cleanings_awaited,
+            orderly_ends,
+            lives,
+            cleanings,
+            tally,
+        } = self;
+        write!(
+            f,
+            "{kills} kills ({aborted_starts} in start-up, {kills_in_cleaning} of {cleanings_awaited} in cleaning), "
+        )?;
         write!(f, "{orderly_ends} orderly ends, {lives} lives, {cleanings} cleanings; ")?;
         let Tally { acknowledged, shared, regenerated, refused, in_doubt, .. } = tally;
         write!(

@@ -17,7 +17,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Look {
     pub segment_bytes: f64,
     pub live_bytes: f64,
+    /// That have come to their end.
     pub cleanings: f64,
+    /// One is under way.
+    pub is_cleaning: bool,
 }
 
 /// What was seen.
@@ -36,6 +39,7 @@ pub fn look(wire: &mut Wire) -> Result<Look, Cut> {
         segment_bytes: metrics.value("seshun_journal_segment_bytes"),
         live_bytes: metrics.value("seshun_journal_live_bytes"),
         cleanings: metrics.value("seshun_journal_cleanings_total"),
+        is_cleaning: metrics.value("seshun_journal_cleaning") > 0.0,
     })
 }
 

@@ -112,7 +112,9 @@ impl World {
         }
         let seen = seen?;
         self.sums.cleanings += seen.cleanings as u64;
-        self.sums.kills_in_cleaning += u64::from(was_cleaning?);
+        let was_cleaning = was_cleaning?;
+        self.sums.cleanings_awaited += u64::from(was_cleaning.is_some());
+        self.sums.kills_in_cleaning += u64::from(was_cleaning == Some(true));
         let is_exact = chapter.is_orderly() && !server.stderr().contains(INEXACT);
         let now = now_millis();
         self.clients.iter_mut().for_each(|client| client.ended(now, is_exact));
@@ -139,14 +141,14 @@ fn launch(volume: &Volume, chapter: &Chapter) -> Launch {
 }
 
 /// Ends the server when its time has come. Whether it was cleaning its log then, as far as that
-/// can be seen.
+/// can be seen, if it should be.
 fn end(
     server: &mut Server,
     chapter: &Chapter,
     (admin_addr, volume): (SocketAddr, &Volume),
     is_ending: &AtomicBool,
-) -> Result<bool, String> {
-    let mut was_cleaning = false;
+) -> Result<Option<bool>, String> {
+    let mut was_cleaning = None;
     match chapter.end {
         End::Kill(span) | End::Terminate(span) => thread::sleep(span),
         End::KillInCleaning(span) => {
@@ -161,23 +163,25 @@ fn end(
     }
     server.terminate();
     match server.wait_exit() {
-        Some(0) => Ok(false),
+        Some(0) => Ok(None),
         code => Err(format!("it ended with {code:?} on SIGTERM")),
     }
 }
 
-/// Waits until the log is longer than what starts a cleaning.
-fn await_cleaning(admin_addr: SocketAddr, volume: &Volume) -> bool {
-    let Some(segment_len) = volume.segment_bytes() else { return false };
-    let Ok(mut wire) = Wire::connect(admin_addr) else { return false };
+/// Waits until the log is being cleaned. Whether that was seen; none where segments are so long
+/// that it would take too many lives.
+fn await_cleaning(admin_addr: SocketAddr, volume: &Volume) -> Option<bool> {
+    volume.segment_bytes()?;
+    let Ok(mut wire) = Wire::connect(admin_addr) else { return Some(false) };
     for _ in 0..CLEANING_LOOKS_MAX {
-        let Ok(look) = look(&mut wire) else { return false };
-        if look.segment_bytes > 2.0 * look.live_bytes + 2.0 * segment_len as f64 {
-            return true;
+        match look(&mut wire) {
+            Ok(look) if look.is_cleaning => return Some(true),
+            Ok(_) => {}
+            Err(_) => return Some(false),
         }
         thread::sleep(CLEANING_PAUSE);
     }
-    false
+    Some(false)
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {

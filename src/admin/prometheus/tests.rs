@@ -111,6 +111,7 @@ fn the_journals_page_is_read_as_well() {
         ("seshun_journal_write_duration_seconds_sum", "0.00007"),
         ("seshun_journal_write_duration_seconds_count", "1"),
         ("seshun_journal_sync_duration_seconds_count", "0"),
+        ("seshun_journal_cleaning", "0"),
         ("seshun_journal_condition", "0"),
     ];
     for (series, value) in expected {

@@ -165,3 +165,37 @@ fn the_file_system_tells_its_room() {
     assert!(disk.free().unwrap() > ByteCount::ZERO);
     assert!(disk.segment_len().unwrap() <= ByteCount::from_mib(64));
 }
+
+/// Whether the page cache holds the start of a file.
+fn is_cached(file: &File) -> bool {
+    let mut byte = [0];
+    let mut slices = [io::IoSliceMut::new(&mut byte)];
+    rustix::io::preadv2(file, &mut slices, 0, rustix::io::ReadWriteFlags::NOWAIT).is_ok()
+}
+
+#[test]
+fn a_slow_unlink_gives_the_page_cache_back_and_one_that_is_held_touches_nothing() {
+    let folder = folder();
+    let disk = Disk::open(folder.path()).unwrap();
+    let files = [1, 2, 3].map(|segment| {
+        let file = disk.create(number(segment), ByteCount::from_mib(1)).unwrap();
+        disk.write_at(&file, 0, &[IoSlice::new(&vec![1; 1 << 20])]).unwrap();
+        disk.sync(&file).unwrap();
+        file
+    });
+    forget(&disk.path_of(number(3)));
+    if !is_cached(&files[0]) || is_cached(&files[2]) {
+        // A file system that is memory and nothing else, or that does not tell.
+        return;
+    }
+    let hold = Folder::open(folder.path()).unwrap().hold_unlinking().unwrap();
+    assert!(matches!(disk.unlink_slowly(number(1)), Err(StorageError::Held)));
+    assert!(is_cached(&files[0]), "it was not touched");
+    drop(hold);
+    disk.unlink_slowly(number(1)).unwrap();
+    disk.unlink(number(2)).unwrap();
+    assert!(!is_cached(&files[0]) && is_cached(&files[1]), "only the slow one takes the time for it");
+    assert_eq!(disk.list().unwrap().len(), 1);
+    // Neither keeps a backup out.
+    Folder::open(folder.path()).unwrap().hold_unlinking().unwrap();
+}

@@ -10,9 +10,8 @@ use super::*;
 
 /// How long a failed chore is left alone.
 const CHORE_PAUSE: Millis = Millis::from_secs(1);
-/// How much of the log is removed in a millisecond: 64 MiB keep a CPU and the file system busy for
-/// ten milliseconds and more, beside those who are to be answered. More than the thread that writes can fill.
-const UNLINKED_PER_MILLI: u64 = 64 * 1024 * 1024 / 50;
+/// Spares that come before a removal: the reserve, and the next segment.
+const PREPARED_IN_A_ROW_MAX: usize = RESERVE_SEGMENTS + 1;
 /// How long an unlink is left alone that a backup puts off. Trying costs one system call.
 const HELD_PAUSE: Millis = Millis::new(100);
 
@@ -46,7 +45,12 @@ pub enum Job<File> {
         len: ByteCount,
     },
     /// Remove a segment that a synced checkpoint covers.
-    Unlink(SegmentNumber),
+    Unlink {
+        /// Its number.
+        number: SegmentNumber,
+        /// Somebody waits for its room: it goes at once, whoever else feels that.
+        is_urgent: bool,
+    },
 }
 
 /// What came of a job.
@@ -84,7 +88,10 @@ impl<File: Clone> Job<File> {
             Self::Prepare { number, len } => {
                 JobResult::Prepared(create_file(storage, number, len).map(|file| (number, len, file)))
             }
-            Self::Unlink(number) => JobResult::Unlinked(storage.unlink(number).map(|()| number)),
+            Self::Unlink { number, is_urgent } => {
+                let unlink = if is_urgent { S::unlink } else { S::unlink_slowly };
+                JobResult::Unlinked(unlink(storage, number).map(|()| number))
+            }
         }
     }
 }
@@ -98,12 +105,34 @@ impl<S: Storage> Log<S> {
         if !self.is_sync_running && self.sync_due().is_some_and(|due| due <= now.moment) {
             return Some(self.sync_job());
         }
-        let (chore, _) = self.next_chore().filter(|(_, due)| *due <= now.moment)?;
+        let chore = self.due_chore(now.moment)?;
+        self.chore_job(chore)
+    }
+
+    /// The next job of a start, to be run before anybody is served: spares are made, and where
+    /// the disk has no room for one, what makes some is removed. All else that is to be removed
+    /// waits for [`Log::poll_job`].
+    pub fn poll_start_job(&mut self, now: Now) -> Option<Job<S::File>> {
+        if self.is_poisoned() || !self.wants_spare() {
+            return None;
+        }
+        let is_needed = |chore: &Chore| *chore == Chore::Prepare || self.is_short;
+        let due = self.chores().filter(|(chore, due)| *due <= now.moment && is_needed(chore));
+        let (chore, _) = due.min_by_key(|(_, due)| *due)?;
+        self.chore_job(chore)
+    }
+
+    fn chore_job(&mut self, chore: Chore) -> Option<Job<S::File>> {
+        self.prepared_in_a_row = match chore {
+            Chore::Prepare if !self.condemned.is_empty() => self.prepared_in_a_row + 1,
+            _ => 0,
+        };
         let job = match chore {
             Chore::Prepare => {
                 Job::Prepare { number: self.take_number().ok()?, len: ByteCount::new(self.segment_len) }
             }
-            Chore::Unlink(number) => Job::Unlink(number),
+            // A log that waits for room waits for nothing else.
+            Chore::Unlink(number) => Job::Unlink { number, is_urgent: self.is_short || self.is_full() },
         };
         self.is_chore_running = true;
         Some(job)
@@ -129,6 +158,9 @@ impl<S: Storage> Log<S> {
             JobResult::Prepared(Ok((number, len, file))) => {
                 let salt = (self.draw_salt)();
                 self.add_spare(Segment::new(number, file, len.as_u64(), salt));
+                // Whoever had filled the disk has made room. Where there is no more, the next try says so.
+                self.is_short = false;
+                self.no_cut_until = None;
                 self.spares_pause_until = now.moment;
             }
             JobResult::Prepared(Err(error)) => {
@@ -138,12 +170,10 @@ impl<S: Storage> Log<S> {
             JobResult::Unlinked(Ok(number)) => {
                 self.is_chore_running = false;
                 self.condemned.retain(|condemned| *condemned != number);
-                // A log that waits for room waits for nothing else.
-                let is_pressed = self.is_short || self.is_full();
-                let gap = if is_pressed { 0 } else { self.segment_len / UNLINKED_PER_MILLI };
-                self.unlinks_pause_until = now.moment.after(Millis::new(gap));
+                self.unlinks_pause_until = now.moment;
                 // There may be room for a spare now.
                 self.is_short = false;
+                self.no_cut_until = None;
                 self.spares_pause_until = now.moment.min(self.spares_pause_until);
             }
             JobResult::Unlinked(Err(error)) => {
@@ -218,24 +248,38 @@ impl<S: Storage> Log<S> {
         debug_assert!(self.synced_bytes <= self.placed_bytes);
     }
 
-    /// What comes next of all that is no sync, and not before when. A chore that has failed
-    /// keeps no other one waiting: a full disk has no room for a spare until something is
-    /// removed, and spares are made all the same while a backup lets nothing be removed.
-    pub(super) fn next_chore(&self) -> Option<(Chore, Moment)> {
-        if self.is_chore_running {
-            return None;
-        }
+    /// When something comes next that is no sync.
+    pub(super) fn chore_due(&self) -> Option<Moment> {
+        self.chores().map(|(_, due)| due).min()
+    }
+
+    /// What comes next of all that is no sync. A chore that has failed keeps no other one
+    /// waiting: a full disk has no room for a spare until something is removed, and spares are
+    /// made all the same while a backup lets nothing be removed.
+    fn due_chore(&self, now: Moment) -> Option<Chore> {
+        // A removal takes as long as a busy log takes for half a segment: the next one comes first.
+        let is_pressing = self.is_ending() && self.prepared_in_a_row < PREPARED_IN_A_ROW_MAX;
+        let is_first = |chore: Chore| is_pressing && chore == Chore::Prepare;
+        // Whichever was done longer ago else, so that neither is never done. The first of two.
+        let due = self.chores().filter(|(_, due)| *due <= now);
+        due.min_by_key(|(chore, due)| (!is_first(*chore), *due)).map(|(chore, _)| chore)
+    }
+
+    /// What is to be done that is no sync, and not before when.
+    fn chores(&self) -> impl Iterator<Item = (Chore, Moment)> + use<S> {
         let prepare = self.wants_spare().then_some((Chore::Prepare, self.spares_pause_until));
         let unlink = self.condemned.front().map(|number| (Chore::Unlink(*number), self.unlinks_pause_until));
-        // Whichever was done longer ago, so that neither is never done. The first of two else.
-        [prepare, unlink].into_iter().flatten().min_by_key(|(_, due)| *due)
+        let is_idle = !self.is_chore_running;
+        [prepare, unlink].into_iter().flatten().filter(move |_| is_idle)
     }
 
     /// The reserve must be whole, and the next segment there before this one is full.
     fn wants_spare(&self) -> bool {
-        let is_ending =
-            self.current.rest() < (self.segment_len / 2).max(self.record_len_max + place::SEGMENT_OVERHEAD);
-        self.spares.len() < RESERVE_SEGMENTS + usize::from(is_ending)
+        self.spares.len() < RESERVE_SEGMENTS + usize::from(self.is_ending())
+    }
+
+    fn is_ending(&self) -> bool {
+        self.current.rest() < (self.segment_len / 2).max(self.record_len_max + place::SEGMENT_OVERHEAD)
     }
 
     fn add_spare(&mut self, spare: Segment<S::File>) {
@@ -251,7 +295,10 @@ impl<S: Storage> Log<S> {
 
     fn chore_failed(&mut self, error: &StorageError) {
         match error {
-            StorageError::NoSpace => self.is_short = true,
+            StorageError::NoSpace => {
+                self.is_short = true;
+                self.no_cut_until = None;
+            }
             StorageError::Held => {}
             StorageError::Failed { .. } => log::warn!("{error}; it is tried again"),
         }

@@ -11,6 +11,9 @@ use super::*;
 /// What is cleaned at a time, as a part of the log; one segment at least. Each time all sessions
 /// are looked at: what is less costs more of that, and what is more makes the log longer.
 const CUT_PART: u64 = 32;
+/// How long none is looked for where there was none, unless a segment comes or goes or finds no
+/// room: that asks the file system for its room each time.
+const CUT_PAUSE: Millis = Millis::new(100);
 
 /// How far a cleaning has come.
 #[derive(Debug)]
@@ -78,14 +81,8 @@ impl<S: Storage> Log<S> {
                 if self.content() <= self.len_max() {
                     self.cleaned_from = 0;
                 }
-                if (self.content() > self.len_max() || self.has_damage())
-                    && let Some(below) = self.choose_cut()
-                {
-                    let reported = vec![None; self.written.len()].into();
-                    self.cleaning = Cleaning::Copying { below, reported };
-                    if self.cleaned_from == 0 {
-                        self.cleaned_from = self.content();
-                    }
+                if self.content() > self.len_max() || self.has_damage() {
+                    self.begin_cut(now.moment);
                 }
             }
             Cleaning::Copying { below, reported } => {
@@ -109,6 +106,22 @@ impl<S: Storage> Log<S> {
                     self.cleaning = Cleaning::Idle;
                 }
             }
+        }
+    }
+
+    /// Begins to clean if there is a cut; where there is none it is not looked for again at each step.
+    fn begin_cut(&mut self, now: Moment) {
+        if self.no_cut_until.is_some_and(|until| now < until) {
+            return;
+        }
+        let Some(below) = self.choose_cut() else {
+            self.no_cut_until = Some(now.after(CUT_PAUSE));
+            return;
+        };
+        let reported = vec![None; self.written.len()].into();
+        self.cleaning = Cleaning::Copying { below, reported };
+        if self.cleaned_from == 0 {
+            self.cleaned_from = self.content();
         }
     }
 
@@ -137,7 +150,7 @@ impl<S: Storage> Log<S> {
     /// logged while a walk finds nothing to copy and while copies and checkpoint are synced, and for
     /// the registry: a disk that syncs too slowly, or a registry that is no small part of what
     /// lives, takes more.
-    fn len_max(&self) -> u64 {
+    pub(super) fn len_max(&self) -> u64 {
         let live = self.live_bytes;
         let copies = if self.is_short { live / 2 } else { live / 10 * 7 };
         live + copies + self.segment_len / 4 * 3
@@ -180,9 +193,9 @@ impl<S: Storage> Log<S> {
         let room_of = |spare: &Segment<S::File>| spare.len.saturating_sub(place::SEGMENT_OVERHEAD);
         let reserve: u64 = self.spares.iter().rev().take(RESERVE_SEGMENTS).map(room_of).sum();
         let others: u64 = self.spares.iter().rev().skip(RESERVE_SEGMENTS).map(room_of).sum();
-        let free = self.storage.free().ok().filter(|_| !self.is_short).map_or(0, ByteCount::as_u64);
+        let free = if self.is_short { None } else { self.storage.free().ok() };
         // Copies are as fast as what comes in beside them: half of what both may use is theirs.
-        let shared = (self.current.rest() + others + free) / 2;
+        let shared = (self.current.rest() + others + free.map_or(0, ByteCount::as_u64)) / 2;
         (reserve + shared).saturating_sub(self.room_for_removals())
     }
 

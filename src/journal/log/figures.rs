@@ -56,6 +56,11 @@ impl<S: Storage> Log<S> {
         self.older.len() + 1 + self.condemned.len()
     }
 
+    /// Whether a cleaning has begun and not come to its end.
+    pub const fn is_cleaning(&self) -> bool {
+        !matches!(self.cleaning, Cleaning::Idle)
+    }
+
     /// How many cleanings have come to their end.
     pub const fn cleanings(&self) -> u64 {
         self.cleanings

@@ -203,6 +203,8 @@ pub struct Log<S: Storage> {
     spares_pause_until: Moment,
     /// The same of unlinks.
     unlinks_pause_until: Moment,
+    /// Spares that were tried while a segment waits to be removed.
+    prepared_in_a_row: usize,
     /// A sync has covered up to here, and the log does not say so yet.
     unmarked_sync: Option<Position>,
     /// The end has begun: the last sync is noted at once, and that is synced too.
@@ -216,6 +218,8 @@ pub struct Log<S: Storage> {
 
     cleaning: Cleaning,
     cleanings: u64,
+    /// There was no cut when one was last looked for.
+    no_cut_until: Option<Moment>,
     /// What the log held when it became too long, in bytes; 0 while it is not.
     cleaned_from: u64,
     /// Segments below this one are cleaned whatever the log's length is.
@@ -278,8 +282,7 @@ impl<S: Storage> Log<S> {
         let sync = if self.is_sync_running { None } else { self.sync_due() };
         let mark = self.unmarked_sync.map(|_| self.last_sync_end.after(SYNC_DELAY_MAX));
         let time = Some(self.last_mark.after(TIME_MARK_INTERVAL));
-        let chore = self.next_chore().map(|(_, due)| due);
-        [retry, sync, mark, time, chore].into_iter().flatten().min()
+        [retry, sync, mark, time, self.chore_due()].into_iter().flatten().min()
     }
 
     /// Notes journal time and asks for a last sync, and for one more that makes sure of the

@@ -267,6 +267,7 @@ impl<S: Storage> Log<S> {
         let mut last = std::mem::replace(&mut self.current, next);
         debug_assert!(last.number < self.current.number);
         self.cut_tail(&mut last);
+        self.no_cut_until = None;
         self.older.push_back(SegmentFile { number: last.number, len: ByteCount::new(last.len) });
         if !last.is_void {
             self.unsynced.push(last.file);

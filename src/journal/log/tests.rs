@@ -467,6 +467,17 @@ fn a_full_disk_refuses_room_keeps_its_reserve_and_recovers_by_itself() {
     rig.run_jobs();
     room.set(rig.log.room());
     assert!(room.take(Need::Ordinary, ByteCount::new(1_096)).is_ok());
+    // Nothing was removed, and yet the disk is not full any more.
+    assert!(rig.disk.unlinks().is_empty());
+    let refusal = loop {
+        if let Err(refusal) = room.take(Need::Ordinary, ByteCount::new(1_096)) {
+            break refusal;
+        }
+        rig.write(&[1_000]);
+        room.set(rig.log.room());
+    };
+    assert_eq!(refusal, NoRoom::Backlog, "a segment is on its way");
+    assert!(!rig.log.has_reserve_alone());
 }
 
 #[test]
@@ -940,4 +951,98 @@ fn a_start_says_again_what_was_known_to_be_synced() {
     let survey = survey(next, &bytes, ShardCount::ONE, |_| SHARD);
     let says_so = |(_, note): &(LogOffset, Note)| matches!(note, Note::Synced(upto, _) if *upto == end);
     assert!(survey.notes.iter().any(says_so), "{:?}", survey.notes);
+}
+
+/// Runs what a start runs before anybody is served.
+fn run_start_jobs(rig: &mut Rig) {
+    while let Some(job) = rig.log.poll_start_job(rig.now) {
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+    }
+}
+
+#[test]
+fn a_start_makes_its_reserve_and_leaves_what_it_need_not_remove_for_later() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let (disk, start) = restart(&old, 6);
+    let mut rig = started(&old, disk, start);
+    let blank = rig.disk.unlinks().len();
+    run_start_jobs(&mut rig);
+    assert_eq!((rig.log.spares.len(), rig.disk.unlinks().len()), (RESERVE_SEGMENTS, blank));
+    assert_eq!(rig.disk.slow_unlinks(), 0, "nobody waits for the page cache of what is blank");
+    rig.run_jobs();
+    assert_eq!(rig.disk.unlinks()[blank..], [1, 2, 3].map(number));
+    assert_eq!(rig.disk.slow_unlinks(), 3);
+}
+
+#[test]
+fn a_start_on_a_full_disk_removes_what_makes_room_for_its_reserve_and_no_more() {
+    let mut old = rig(SyncPolicy::Always);
+    (0..5).for_each(|_| old.fill_segment());
+    old.run_jobs();
+    let (disk, start) = restart(&old, 6);
+    let mut rig = started(&old, disk, start);
+    let blank = rig.disk.unlinks().len();
+    rig.disk.set_free_bytes(SEGMENT_LEN);
+    run_start_jobs(&mut rig);
+    assert_eq!(rig.log.spares.len(), RESERVE_SEGMENTS);
+    assert_eq!(rig.disk.unlinks()[blank..], [number(1)]);
+    assert_eq!(rig.disk.slow_unlinks(), 0, "at once, for somebody waits for the room");
+}
+
+#[test]
+fn the_next_segment_comes_before_what_is_to_be_removed() {
+    let mut rig = rig(SyncPolicy::Always);
+    let below = cut(&mut rig);
+    let mut report = rig.buffer(&[]);
+    report.copied_below = Some(below);
+    rig.log.write([report], rig.now);
+    while rig.log.cleanings() == 0 {
+        rig.pass(SYNC_GAP.as_u64());
+        let job = rig.log.poll_job(rig.now).unwrap();
+        let result = job.run(&rig.disk);
+        rig.log.finish_job(result, rig.now);
+    }
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
+    (0..2).for_each(|_| rig.fill_segment());
+    // Each takes a while, and the segment that is written comes to its end.
+    rig.write(&[1_000; 12]);
+    let mut chores = Vec::new();
+    while let Some(job) = rig.log.poll_job(rig.now) {
+        if !job.is_sync() {
+            chores.push(matches!(job, Job::Unlink { .. }));
+        }
+        let result = job.run(&rig.disk);
+        rig.now.moment = rig.now.moment.after(Millis::new(50));
+        rig.log.finish_job(result, rig.now);
+    }
+    assert_eq!(chores, [false, false, false, true]);
+    assert_eq!(rig.log.spares.len(), RESERVE_SEGMENTS + 1);
+}
+
+#[test]
+fn a_log_that_cannot_be_cut_does_not_ask_for_the_disks_room_at_each_step() {
+    let mut rig = rig_on(SimDisk::new(1, SEGMENT_LEN, 20 * SEGMENT_LEN), SyncPolicy::EverySecond);
+    rig.log.set_live(ByteCount::from_mib(1), ByteCount::ZERO);
+    for _ in 0..12 {
+        rig.fill_segment();
+        rig.run_jobs();
+    }
+    rig.disk.set_free_bytes(0);
+    // The registry alone takes more than there is room for.
+    rig.log.set_live(ByteCount::new(5 * SEGMENT_LEN), ByteCount::new(4 * SEGMENT_LEN));
+    let before = rig.disk.looks();
+    let segment = rig.log.current_segment();
+    (0..50).for_each(|_| rig.write(&[10]));
+    assert_eq!((rig.disk.looks() - before, rig.log.current_segment()), (1, segment));
+    assert!(rig.log.cut().is_none() && rig.log.content() > rig.log.len_max());
+    rig.pass(100);
+    assert_eq!(rig.disk.looks() - before, 2, "after a while");
+    rig.fill_segment();
+    assert_eq!(rig.disk.looks() - before, 3, "and when the log goes on in another segment");
+    rig.disk.set_free_bytes(20 * SEGMENT_LEN);
+    rig.run_jobs();
+    assert!(rig.log.cut().is_some(), "and when a segment was made");
 }

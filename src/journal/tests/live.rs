@@ -86,6 +86,10 @@ impl Storage for ShortDisk {
         self.disk.unlink(number)
     }
 
+    fn unlink_slowly(&self, number: SegmentNumber) -> Result<(), StorageError> {
+        self.disk.unlink_slowly(number)
+    }
+
     fn free(&self) -> Result<ByteCount, StorageError> {
         self.disk.free()
     }

@@ -188,7 +188,7 @@ struct Life {
     policy: SyncPolicy,
     now: Now,
     next_version: u64,
-    /// Out to be run: a sync, a chore.
+    /// Out to be run: a sync, a chore. Each has its thread, and neither waits for the other.
     jobs: Vec<Job<usize>>,
     /// Run, and not yet told to the log.
     results: Vec<JobResult<usize>>,
@@ -356,10 +356,11 @@ impl Life {
 
     fn run_a_job(&mut self, random: &mut Random) {
         if !self.results.is_empty() && random.one_in(2) {
-            let result = self.results.remove(0);
+            let result = self.results.remove(random.below(self.results.len() as u64) as usize);
             self.log.finish_job(result, self.now);
         } else if !self.jobs.is_empty() {
-            let result = self.jobs.remove(0).run(&self.disk);
+            let job = self.jobs.remove(random.below(self.jobs.len() as u64) as usize);
+            let result = job.run(&self.disk);
             // The thread that syncs tells the cores at once, before the log hears of it.
             if let JobResult::Synced(Ok(covers)) = &result {
                 self.synced.copy_from_slice(&covers.sequences);
@@ -376,9 +377,9 @@ impl Life {
     }
 
     fn end(&mut self, end: End, random: &mut Random) -> SimDisk {
-        // A sync may have been on its way, and nobody heard of its end.
-        if random.one_in(2) {
-            for job in self.jobs.drain(..).filter(Job::is_sync) {
+        // Jobs may have been on their way, and nobody heard of their end.
+        for job in self.jobs.drain(..) {
+            if random.one_in(2) {
                 job.run(&self.disk);
             }
         }

@@ -73,8 +73,12 @@ struct State {
     /// A backup wants nothing to be unlinked.
     is_held: bool,
     unlinks: Vec<SegmentNumber>,
+    /// How many of them were slow.
+    slow_unlinks: u64,
     /// Syncs of files that went well.
     syncs: u64,
+    /// How often somebody has asked for the room that is left.
+    looks: u64,
 }
 
 /// The disk. Clones are the same one.
@@ -97,7 +101,9 @@ impl SimDisk {
             is_dying: false,
             is_held: false,
             unlinks: Vec::new(),
+            slow_unlinks: 0,
             syncs: 0,
+            looks: 0,
         })))
     }
 
@@ -134,9 +140,19 @@ impl SimDisk {
         self.0.borrow().unlinks.clone()
     }
 
+    /// How many of these took their time.
+    pub fn slow_unlinks(&self) -> u64 {
+        self.0.borrow().slow_unlinks
+    }
+
     /// How many syncs of files went well.
     pub fn syncs(&self) -> u64 {
         self.0.borrow().syncs
+    }
+
+    /// How often somebody has asked for the room that is left.
+    pub fn looks(&self) -> u64 {
+        self.0.borrow().looks
     }
 
     /// Writes some dirty blocks back, as a kernel does when it likes.
@@ -372,7 +388,14 @@ impl Storage for SimDisk {
         Ok(())
     }
 
+    fn unlink_slowly(&self, number: SegmentNumber) -> Result<(), StorageError> {
+        self.unlink(number)?;
+        self.0.borrow_mut().slow_unlinks += 1;
+        Ok(())
+    }
+
     fn free(&self) -> Result<ByteCount, StorageError> {
+        self.0.borrow_mut().looks += 1;
         Ok(ByteCount::new(self.free_bytes()))
     }
 

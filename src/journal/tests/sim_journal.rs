@@ -26,7 +26,7 @@ pub struct SimJournal {
     pub disk: SimDisk,
     shared: Arc<Shared>,
     lane: Receiver<Buffer>,
-    /// Out to be run.
+    /// Out to be run: a sync, a chore. Each has its thread, and neither waits for the other.
     jobs: Vec<Job<usize>>,
     /// Run, and not yet told to the log.
     results: Vec<JobResult<usize>>,
@@ -101,12 +101,12 @@ impl SimJournal {
         self.after_step(now);
     }
 
-    /// Runs the oldest job that is out; tells the log of none.
-    pub fn run_job(&mut self) {
+    /// Runs a job of those that are out, whichever `drawn` stands for; tells the log of none.
+    pub fn run_job(&mut self, drawn: usize) {
         if self.jobs.is_empty() {
             return;
         }
-        let result = self.jobs.remove(0).run(&self.disk);
+        let result = self.jobs.remove(drawn % self.jobs.len()).run(&self.disk);
         // The thread that syncs tells the cores at once, before the log hears of it.
         if let JobResult::Synced(Ok(covers)) = &result {
             self.shared.progress.publish(Level::Synced, &covers.sequences);
@@ -114,18 +114,18 @@ impl SimJournal {
         self.results.push(result);
     }
 
-    /// Tells the log of the oldest job that was run.
-    pub fn finish_job(&mut self, now: Now) {
+    /// Tells the log of a job of those that were run, whichever `drawn` stands for.
+    pub fn finish_job(&mut self, drawn: usize, now: Now) {
         if !self.results.is_empty() {
-            let result = self.results.remove(0);
+            let result = self.results.remove(drawn % self.results.len());
             self.log.finish_job(result, now);
             self.after_step(now);
         }
     }
 
-    /// Runs the syncs that are out, of whose end nobody hears.
-    pub fn run_syncs_unheard(&mut self) {
-        for job in self.jobs.drain(..).filter(Job::is_sync) {
+    /// Runs those jobs that are out and that are `wanted`; nobody hears of their end.
+    pub fn run_unheard(&mut self, mut wanted: impl FnMut(&Job<usize>) -> bool) {
+        for job in self.jobs.drain(..).filter(|job| wanted(job)) {
             job.run(&self.disk);
         }
     }
@@ -138,8 +138,8 @@ impl SimJournal {
         self.after_step(now);
         while !self.log.is_poisoned() && !self.log.is_full() {
             while !self.jobs.is_empty() || !self.results.is_empty() {
-                self.run_job();
-                self.finish_job(now);
+                self.run_job(0);
+                self.finish_job(0, now);
             }
             if self.log.is_settled() {
                 break;

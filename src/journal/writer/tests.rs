@@ -71,6 +71,10 @@ impl Storage for Faulty {
         self.disk.unlink(number)
     }
 
+    fn unlink_slowly(&self, number: SegmentNumber) -> Result<(), StorageError> {
+        self.disk.unlink_slowly(number)
+    }
+
     fn free(&self) -> Result<ByteCount, StorageError> {
         self.disk.free()
     }

@@ -168,8 +168,8 @@ impl Life {
         let Some(journal) = &mut self.world.journal else { return };
         match clients.dice.below(8) {
             0..=2 => journal.write(1 + clients.dice.below(6), now),
-            3..=4 => journal.run_job(),
-            5..=6 => journal.finish_job(now),
+            3..=4 => journal.run_job(clients.dice.below(2)),
+            5..=6 => journal.finish_job(clients.dice.below(2), now),
             _ => journal.disk.write_back_some(),
         }
     }
@@ -297,10 +297,8 @@ impl Life {
         let journal = self.world.journal.as_mut().unwrap();
         clients.tally.cleanings += journal.log.cleanings();
         clients.tally.failed += u64::from(journal.log.is_poisoned());
-        // A sync may have been on its way, and nobody heard of its end.
-        if clients.dice.once_in(2) {
-            journal.run_syncs_unheard();
-        }
+        // Jobs may have been on their way, and nobody heard of their end.
+        journal.run_unheard(|_| clients.dice.once_in(2));
         let disk = match end {
             End::PowerLoss => journal.disk.after_power_loss(),
             End::Kill | End::Orderly => journal.disk.after_kill(),

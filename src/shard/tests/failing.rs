@@ -4,7 +4,7 @@
 use super::life::{Life, NONE, SEGMENT_LEN, WALL_MILLIS};
 use super::*;
 use crate::journal::sim_disk::{Random, SimDisk};
-use crate::journal::{Level, SyncPolicy};
+use crate::journal::{Job, Level, SyncPolicy};
 
 /// Sessions that a history is about.
 const SESSIONS: u64 = 6;
@@ -98,8 +98,8 @@ impl History {
         let now = self.life.now();
         self.life.journal.advance(now);
         for _ in 0..random.below(4) {
-            self.life.journal.run_job();
-            self.life.journal.finish_job(now);
+            self.life.journal.run_job(random.below(2) as usize);
+            self.life.journal.finish_job(random.below(2) as usize, now);
         }
         let (life, changes) = (&self.life, &self.changes);
         let is_told = |change: &Change| life.missing(change.wait).is_none();
@@ -142,7 +142,7 @@ fn run_all(policy: SyncPolicy, is_sync: bool, is_last: bool) -> Sum {
             assert_eq!(history.life.apply(99, create(b"x", None)).0, Seen::Refused(Refusal::Unkept));
         }
         if after % 2 == 0 {
-            history.life.journal.run_syncs_unheard();
+            history.life.journal.run_unheard(Job::is_sync);
         }
         let (millis, told) = (history.life.millis, history.told);
         // What a disk shows that has lied about a sync is gone with the power.

@@ -156,6 +156,21 @@ fn an_orderly_end_keeps_every_deadline_to_the_millisecond() {
 }
 
 #[test]
+fn a_session_that_comes_during_an_orderly_end_keeps_its_deadline_whoever_else_was_there() {
+    for others in 0..2 {
+        let mut life = Life::new(SyncPolicy::EverySecond);
+        (0..others).for_each(|_| drop(life.apply(1, create(b"a", None))));
+        life.settle();
+        let mut walk = Walk::default();
+        assert_eq!(life.shard.log_deadlines(&mut walk, at(life.millis)), Walked::Done);
+        let deadline = Life::deadline(&life.apply(2, create(b"b", Some(ttl(100)))).0);
+        life.settle();
+        let mut life = life.lose_power_and_start(500);
+        assert_eq!(Life::deadline(&life.peek(2)), deadline, "beside {others}");
+    }
+}
+
+#[test]
 fn a_session_that_is_due_at_an_orderly_end_does_not_come_back_after_it() {
     let mut life = Life::new(SyncPolicy::EverySecond);
     life.apply(1, create(b"a", Some(ttl(10))));

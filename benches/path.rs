@@ -4,7 +4,8 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
+use mimalloc::MiMalloc;
 use seshun::api::{Caller, Judge};
 use seshun::http::{Connection, Event, Limits};
 use seshun::registry::{BucketState, Replica};
@@ -17,6 +18,9 @@ mod requests;
 
 use bed::{Bed, DATA_BYTES};
 use requests::{Requests, template};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Requests that a pipelining client sends at once.
 const PIPELINED: usize = 16;
@@ -89,4 +93,10 @@ fn forwarded(c: &mut Criterion) {
 }
 
 criterion_group!(benches, judging, local, forwarded);
-criterion_main!(benches);
+
+fn main() {
+    // As the server does.
+    seshun::runtime::memory::refuse_huge_pages();
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

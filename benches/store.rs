@@ -292,6 +292,8 @@ fn print_overhead(store: &Store, counted_before: u64, resident_before: u64) {
 }
 
 fn main() {
+    // As the server does.
+    seshun::runtime::memory::refuse_huge_pages();
     if std::env::args().any(|argument| argument == "memory") {
         print_memory();
         return;

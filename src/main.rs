@@ -18,6 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    runtime::memory::refuse_huge_pages();
     let text = |name: &str| std::env::var(name).ok();
     logging::init(&logging::filter_from(text("DEBUG").as_deref(), text("RUST_LOG").as_deref()));
     if let Some(dir) = args.to_verify() {

@@ -77,3 +77,9 @@ fn clients_that_dawdle_do_not_keep_others_out_for_long() {
     });
     server.connect_admin().request("GET", "/livez", &[], b"").expect(200);
 }
+
+#[test]
+fn it_runs_on_small_pages_alone() {
+    let server = Launch::cores(1).start();
+    assert_eq!(server.system_status("THP_enabled").as_deref(), Some("0"));
+}

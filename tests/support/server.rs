@@ -137,10 +137,16 @@ impl Server {
 
     /// The memory that it has resident, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a VmRSS line");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        let size = self.system_status("VmRSS").expect("a VmRSS line");
+        let kib: u64 = size.trim_end_matches(" kB").parse().expect("a number of kB");
         kib * 1024
+    }
+
+    /// What the system says of the process under this name, if it does.
+    pub fn system_status(&self, name: &str) -> Option<String> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(value.trim().to_owned())
     }
 
     fn signal(&self, signal: Signal) {

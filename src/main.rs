@@ -18,9 +18,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    runtime::memory::refuse_huge_pages();
     let text = |name: &str| std::env::var(name).ok();
     logging::init(&logging::filter_from(text("DEBUG").as_deref(), text("RUST_LOG").as_deref()));
+    runtime::memory::refuse_huge_pages();
     if let Some(dir) = args.to_verify() {
         return verify(dir);
     }

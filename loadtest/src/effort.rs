@@ -21,7 +21,7 @@ const OPEN_CPU_SHARE_MAX: f64 = 0.9;
 const LAG_P99_MAX_US: f64 = 2000.0;
 
 /// A shorter run has too few marks of the clock to be judged by.
-const JUDGED_MIN: Duration = Duration::from_secs(1);
+pub const JUDGED_MIN: Duration = Duration::from_secs(1);
 
 /// A core that waited for its CPU for more of the time than this shares it with somebody.
 const CPU_WAIT_SHARE_MAX: f64 = 0.1;
@@ -136,7 +136,7 @@ impl Generator {
         (self.cpu_wait_share > CPU_WAIT_SHARE_MAX).then(|| {
             format!(
                 "a core of the generator waited for its CPU {:.0} % of the time; \
-                 latencies are longer by that; {}",
+                 latencies are longer and a closed loop is slower by that; {}",
                 self.cpu_wait_share * 100.0,
                 advice.crowded,
             )

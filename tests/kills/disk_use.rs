@@ -19,8 +19,8 @@ const CLIENTS: u64 = 4;
 const OVERWRITTEN: usize = 40;
 const WORK: Duration = Duration::from_secs(1);
 /// Where other programs keep the disk from taking copies as fast as changes, the log is longer for a while:
-/// the best of so many runs counts.
-const RUNS_MAX: usize = 3;
+/// behind a run that was too long so many have to be short.
+const RUNS_BEHIND: usize = 2;
 /// What the sessions hold that nobody touches, in bytes.
 const COLD_LEN: usize = 16_000;
 
@@ -68,13 +68,13 @@ fn overwrite_beside(cold: usize, shape: Shape) -> Option<(f64, f64)> {
 
 fn expect_short(cold: usize, shapes: &[Shape]) {
     for shape in shapes {
-        let is_short = (0..RUNS_MAX).any(|_| {
+        let is_short = || {
             let Some((segments, cleanings)) = overwrite_beside(cold, *shape) else { return true };
             say(&format!("{shape:?}: {segments:.2} segments beside twice what lives, {cleanings} cleanings"));
             assert!(cleanings >= 1.0, "{shape:?}: it was not cleaned");
             segments <= 3.0
-        });
-        assert!(is_short, "{shape:?}: the log was too long in each of {RUNS_MAX} runs");
+        };
+        assert!(is_short() || (0..RUNS_BEHIND).all(|_| is_short()), "{shape:?}: the log is too long");
     }
 }
 

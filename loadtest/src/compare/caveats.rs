@@ -15,8 +15,8 @@ const FREE: [&str; 2] = ["url", "seed"];
 /// A run that lasted for less than this share of what was asked for was ended early.
 const WHOLE_MIN: f64 = 0.95;
 
-/// The shares of dropped requests may be so far apart: more would move the rarest latency shown.
-const DROPPED_SHARE_MAX: f64 = 0.001;
+/// The shares of dropped or refused requests may be so far apart: more would move the rarest latency shown.
+const UNSERVED_SHARE_MAX: f64 = 0.001;
 
 /// What speaks against a comparison.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -38,7 +38,8 @@ impl Caveats {
         let mut caveats = Self::default();
         caveats.weigh_workloads(runs);
         runs.iter().for_each(|run| caveats.weigh_run(run));
-        caveats.weigh_dropped(runs);
+        caveats.weigh_unserved(runs, "dropped", |run| run.past.totals.dropped);
+        caveats.weigh_unserved(runs, "refused", |run| run.past.totals.refused);
         if runs.iter().any(|run| run.past.format != FORMAT) {
             let formats = runs.iter().map(|run| format!("{} has format {}", run.letter, run.past.format));
             caveats.formats = formats.collect();
@@ -88,22 +89,22 @@ impl Caveats {
         }
     }
 
-    /// What never left has no answer, so that latencies of answers are of other requests.
-    fn weigh_dropped(&mut self, runs: &[Run]) {
-        let dropped = |run: &Run| run.past.totals.dropped;
-        if runs.array_windows().all(|[one, other]| dropped(one) == dropped(other)) {
+    /// Requests that never left, or that were refused, which may be quick: so that latencies are of other requests.
+    fn weigh_unserved(&mut self, runs: &[Run], what: &str, unserved: fn(&Run) -> u64) {
+        if runs.array_windows().all(|[one, other]| unserved(one) == unserved(other)) {
             return;
         }
         let share = |run: &Run| {
             let answers = run.past.operation("all").map_or(0, |all| all.count);
-            dropped(run) as f64 / (answers + dropped(run)).max(1) as f64
+            unserved(run) as f64 / (answers + unserved(run)).max(1) as f64
         };
         let shares = || runs.iter().map(share);
         let apart = shares().fold(0.0, f64::max) - shares().fold(1.0, f64::min);
         debug_assert!((0.0..=1.0).contains(&apart), "shares lie between nothing and all");
-        let told: Vec<String> = runs.iter().map(|run| format!("{} ({})", dropped(run), run.letter)).collect();
-        let text = format!("dropped requests: {}", told.join(", "));
-        if apart > DROPPED_SHARE_MAX { self.invalid.push(text) } else { self.notes.push(text) }
+        let told: Vec<String> =
+            runs.iter().map(|run| format!("{} ({})", unserved(run), run.letter)).collect();
+        let text = format!("{what} requests: {}", told.join(", "));
+        if apart > UNSERVED_SHARE_MAX { self.invalid.push(text) } else { self.notes.push(text) }
     }
 
     fn weigh_run(&mut self, run: &Run) {
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_dropped_other_shares_of_their_requests_are_not_comparable() {
+    fn runs_that_dropped_or_refused_other_shares_of_their_requests_are_not_comparable() {
         let dropping = |count: u64| caveats(with(|tree| tree["totals"]["dropped"] = json!(count)));
         assert_eq!(dropping(0), Caveats::default());
         let few = dropping(1);
@@ -224,6 +225,8 @@ mod tests {
             (many.exit_code(), &many.invalid[..]),
             (1, &["dropped requests: 0 (A), 20 (B)".to_owned()][..])
         );
+        let refusing = caveats(with(|tree| tree["totals"]["refused"] = json!(20)));
+        assert_eq!(refusing.invalid, ["refused requests: 0 (A), 20 (B)"]);
     }
 
     #[test]

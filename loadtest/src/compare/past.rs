@@ -89,6 +89,9 @@ pub struct Totals {
     /// Requests that never left.
     #[serde(default)]
     pub dropped: u64,
+    /// Requests that were refused.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// Totals a second.

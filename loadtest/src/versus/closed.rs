@@ -4,6 +4,7 @@
 //! costs what it costs under full load; where the load is, the server finds less to do at once,
 //! and each request is dearer by that. Pure.
 
+use crate::effort::JUDGED_MIN;
 use crate::versus::figures::{Round, Spread};
 
 /// In a closed loop a load that is on its CPU for more of a turn than this sets the pace, if the server is for
@@ -13,7 +14,10 @@ const SERVER_BUSY_MIN: f64 = 0.9;
 
 /// Why the load set the pace of a closed loop, by the middle of the rounds: it was always on its CPU,
 /// and the server waited for it, which makes requests dearer since fewer share a turn.
-pub fn limit(rounds: &[Round]) -> Option<String> {
+pub fn limit(rounds: &[Round], round_duration_s: f64) -> Option<String> {
+    if round_duration_s < JUDGED_MIN.as_secs_f64() {
+        return None;
+    }
     let median = |value: fn(&Round) -> f64| Spread::of(rounds.iter().map(value)).map(|spread| spread.median);
     let (server, load) = (median(|round| round.server_busy)?, median(|round| round.load_busy)?);
     let is_closed = rounds.iter().all(|round| round.open.is_none());

@@ -231,7 +231,8 @@ impl Comparison {
             row.ratio = Spread::of(row.rounds.iter().filter_map(|round| round.ratio));
             row.per_s = Spread::of(row.rounds.iter().map(|round| round.per_s));
             row.open = OpenRow::of(&row.rounds);
-            row.limited = open::limited(&row.rounds).or_else(|| closed::limit(&row.rounds));
+            row.limited =
+                open::limited(&row.rounds).or_else(|| closed::limit(&row.rounds, config.round_duration_s));
         }
         let whole = rows.iter().filter(|row| row.failed.is_none()).map(|row| row.rounds.len()).min();
         let rounds = whole.unwrap_or(0) as u32;

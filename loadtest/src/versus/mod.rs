@@ -158,8 +158,11 @@ pub fn compare(
     for number in 0..args.rounds {
         // Nobody always follows the same one.
         for at in shuffled(entrants.len(), &mut rng) {
+            if turn.stopped.load(Ordering::Relaxed) {
+                break;
+            }
             tell(entrants[at].who, number);
-            settle(&entrants, turn.clock).map_err(here("reading CPU times"))?;
+            settle(&entrants, &turn).map_err(here("reading CPU times"))?;
             entrants[at].take_turn(&mut event_loop, &turn, number);
         }
     }
@@ -226,10 +229,10 @@ fn enter_all(args: &VersusArgs, folder: &Path, server_cpu: Option<u32>) -> (Vec<
 
 /// Waits until no contender uses its CPU, so that nobody pays for what another one still does, but
 /// not for longer than a moment: one that never rests is in everybody's way alike.
-fn settle(entrants: &[Entrant], clock: Clock) -> io::Result<()> {
+fn settle(entrants: &[Entrant], turn: &Turn) -> io::Result<()> {
     let used = || entrants.iter().map(|entrant| entrant.process.cpu_time()).sum::<io::Result<Duration>>();
-    let (until, mut before) = (clock.now().after(SETTLE_MAX), used()?);
-    while clock.now() < until {
+    let (until, mut before) = (turn.clock.now().after(SETTLE_MAX), used()?);
+    while turn.clock.now() < until && !turn.stopped.load(Ordering::Relaxed) {
         thread::sleep(SETTLE_STEP);
         let after = used()?;
         if after.saturating_sub(before) <= SETTLE_STEP / 50 {
@@ -325,8 +328,8 @@ impl Entrant {
         }
         let process = &self.process;
         let used = || {
-            let load = usage::of_process(std::process::id())?;
-            Ok(Used { server: process.cpu_time()?, load })
+            let server = process.cpu_time()?;
+            Ok(Used { server, load: usage::of_process(std::process::id())? })
         };
         match self.fleet.turn(event_loop, turn, used) {
             // A turn that was cut short is none.

@@ -24,8 +24,9 @@ const COUNTED: u64 = 100;
 /// Rounds of requests with a journal: enough to fill its memory for records more than twice.
 const ROUNDS: usize = 8;
 
-/// Sessions that are there where tables grow or shrink: several in each table of the index.
-const SESSIONS: usize = 5_000;
+/// Sessions that are there where tables grow or shrink: so many in each table of the index that one doubles
+/// once in some fifty creations.
+const SESSIONS: usize = 20_000;
 
 /// What `COUNTED` of these requests allocate on a warm connection.
 fn counted(bed: &mut Bed, request: &[u8]) -> AllocationInfo {

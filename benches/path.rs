@@ -96,7 +96,7 @@ criterion_group!(benches, judging, local, forwarded);
 
 fn main() {
     // As the server does.
-    seshun::runtime::memory::refuse_huge_pages();
+    seshun::runtime::allocator::prepare();
     benches();
     Criterion::default().configure_from_args().final_summary();
 }

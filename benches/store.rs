@@ -293,7 +293,7 @@ fn print_overhead(store: &Store, counted_before: u64, resident_before: u64) {
 
 fn main() {
     // As the server does.
-    seshun::runtime::memory::refuse_huge_pages();
+    seshun::runtime::allocator::prepare();
     if std::env::args().any(|argument| argument == "memory") {
         print_memory();
         return;

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let text = |name: &str| std::env::var(name).ok();
     logging::init(&logging::filter_from(text("DEBUG").as_deref(), text("RUST_LOG").as_deref()));
-    runtime::memory::refuse_huge_pages();
+    runtime::allocator::prepare();
     if let Some(dir) = args.to_verify() {
         return verify(dir);
     }

@@ -41,8 +41,6 @@ const EXPIRY_STEPS_PER_TURN: usize = 32;
 /// Connections above the limit that a core tells so at a time, before it closes them; any more
 /// are closed without a word, since each holds a descriptor until its client has read.
 pub const TURNED_AWAY_MAX: u32 = 16;
-/// Large enough to leave the allocator's fast path.
-const NUDGE_BYTES: usize = 1024 * 1024;
 
 /// What the request lane carries.
 #[derive(Debug)]
@@ -324,18 +322,9 @@ impl Core {
         }
         let now = self.with_node(|node| node.now().moment);
         self.connections.borrow_mut().time_out(now, &self.shared.timeouts);
-        nudge_allocator();
     }
 }
 
 fn millis(span: std::time::Duration) -> Millis {
     Millis::new(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Lets the allocator return what has been free for a while to the system. mimalloc does so
-/// only while it serves an allocation that its fast path cannot; a core that has deleted all
-/// and is idle makes none, and kept 121 MiB of 100 that were freed. The block is never touched,
-/// so it costs no memory.
-fn nudge_allocator() {
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(NUDGE_BYTES)));
 }

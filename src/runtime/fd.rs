@@ -1,5 +1,5 @@
-//! Raw descriptors of the event loop's sockets, borrowed and owned: the one file with
-//! `unsafe` in it.
+//! Raw descriptors of the event loop's sockets, borrowed and owned: but for
+//! `allocator.rs` the one file with `unsafe` in it.
 //!
 //! The runtime's sockets give out bare numbers only. Here they become descriptors with a
 //! lifetime ([`of_listener`], [`of_stream`]), or leave their runtime for another core's

@@ -15,17 +15,6 @@ const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 /// What is assumed where neither the machine nor a group tells: small, but it serves.
 const UNKNOWN: ByteCount = ByteCount::from_mib(512);
 
-/// Has the kernel back this process with small pages alone, from now on.
-///
-/// Huge ones would be filled where a session needs a part of them, are cleared as a whole while a core
-/// waits, and come back in part only: they cost a fifth of what a session takes beside its data,
-/// and made starts 1.2 to 1.4 times as long. A kernel that does not know them has none.
-pub fn refuse_huge_pages() {
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        log::debug!("huge pages cannot be refused: {error}");
-    }
-}
-
 /// The most memory that this process can have before the kernel ends it.
 pub fn memory_allowed() -> ByteCount {
     let read = |path: &Path| fs::read_to_string(path).ok();

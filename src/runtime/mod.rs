@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+pub mod allocator;
 pub mod clock;
 mod connections;
 mod core;

@@ -57,7 +57,7 @@ fn folders_are_two_deep_at_most() {
 }
 
 #[test]
-fn unsafe_code_is_in_one_file() {
+fn unsafe_code_is_in_two_files() {
     judge_sources(words::unsafe_code);
 }
 

@@ -7,23 +7,23 @@
 //! to each tick of the core. What is done for the journal is in `node/keeping.rs`.
 
 mod keeping;
+mod parts;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use super::frame::{self, Frame, KeyFrame, Parcel};
-use super::placement::Placement;
 use super::transit::TransitPool;
 use crate::api::{Judge, Problem, Renderer, SessionCall, Settings};
 use crate::http::{DateCache, Status};
 use crate::journal::Wait;
 use crate::metrics::{CoreMetrics, RequestKind};
-use crate::registry::{Authority, Buckets, Change, Grant, RegistryVersion, Replica};
-use crate::shard::{Applied, Data, Operation, Outcome, Owners, Refusal, Shard};
+use crate::registry::{Authority, Change, Grant, RegistryVersion};
+use crate::shard::{Applied, Data, Operation, Outcome, Pace, Refusal};
 use crate::store::FORESEEN_MAX;
 use crate::types::{ApiKeyBytes, Now, SessionId, ShardCount, ShardId};
 use keeping::Keeping;
+pub use parts::{NodeLimits, NodeParts, Random};
 
 /// What an output buffer begins with, in bytes.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -33,14 +33,6 @@ const BUFFER_BYTES_KEPT: usize = 64 * 1024;
 const BUFFERS_KEPT_MAX: usize = 64;
 /// How many frames a core keeps for connections that have something to forward.
 const FRAMES_KEPT_MAX: usize = 64;
-
-/// Where random bytes come from: the system in production, a seed in tests.
-pub trait Random {
-    /// Sixteen bytes for an id.
-    fn id_bytes(&mut self) -> [u8; 16];
-    /// As many bytes as a key is made of.
-    fn key_bytes(&mut self) -> ApiKeyBytes;
-}
 
 /// What one core sends another.
 #[derive(Debug)]
@@ -53,40 +45,8 @@ pub enum Mail {
     Acknowledgement(RegistryVersion),
 }
 
-/// How much is done at once.
-#[derive(Clone, Copy, Debug)]
-pub struct NodeLimits {
-    /// Bytes of answers that may wait on one connection, or in one frame.
-    pub output_bytes_max: usize,
-    /// Requests of one connection that are answered before others have their turn.
-    pub requests_per_turn_max: usize,
-}
-
-/// What a node is made of.
-pub struct NodeParts {
-    /// Which shard it owns.
-    pub here: ShardId,
-    /// Who owns what.
-    pub owners: Owners,
-    /// Its sessions.
-    pub shard: Shard,
-    /// Its copy of the registry, empty.
-    pub replica: Replica,
-    /// The buckets that there are from the start.
-    pub buckets: Arc<Buckets>,
-    /// What the interface is set to.
-    pub settings: Arc<Settings>,
-    /// How much is done at once.
-    pub limits: NodeLimits,
-    /// Where new sessions go.
-    pub placement: Placement,
-    /// The budget of bodies and answers on their way.
-    pub transit: TransitPool,
-    /// Where random bytes come from.
-    pub random: Box<dyn Random>,
-    /// Where it counts what it does.
-    pub metrics: Arc<CoreMetrics>,
-}
+/// Requests of one turn for each step of expiry in it.
+const REQUESTS_PER_EXPIRY_STEP: usize = 2;
 
 /// A core's own state.
 pub struct Node {
@@ -98,6 +58,8 @@ pub struct Node {
     now: Now,
     /// Sessions that were made before this turn.
     created_before: u64,
+    /// How much of what nobody waits for this turn may do.
+    pace: Pace,
     is_draining: bool,
     outbox: VecDeque<(ShardId, Mail)>,
     /// Empty output buffers that no connection holds, warm.
@@ -124,6 +86,7 @@ impl Node {
             date: DateCache::new(),
             now: Now::default(),
             created_before: 0,
+            pace: Pace::IDLE,
             is_draining: false,
             outbox: VecDeque::new(),
             buffers: Vec::new(),
@@ -161,6 +124,7 @@ impl Node {
         debug_assert!(now.moment >= self.now.moment, "the monotonic clock goes forward");
         self.now = now;
         self.created_before = self.parts.shard.counters().created;
+        self.pace = Pace::IDLE;
         self.date.update(now.wall);
         if let Some(journal) = self.parts.shard.journal() {
             journal.withdraw();
@@ -183,11 +147,17 @@ impl Node {
         self.tell_journal();
     }
 
-    /// Expires what is due, at most `budget` steps of work, or four for each session that was made in
-    /// this turn: some are filed again before they end. Says whether more is.
+    /// A request has come, or an answer that somebody waits for: the turn does less beside it.
+    pub fn note_request(&mut self) {
+        self.pace.note();
+    }
+
+    /// Expires what is due, at most `budget` steps of work at the turn's pace, or four for each session
+    /// that was made in this turn: some are filed again before they end. Says whether more is.
     pub fn expire(&mut self, budget: usize) -> bool {
         let made = self.parts.shard.counters().created.saturating_sub(self.created_before);
-        self.parts.shard.advance(self.now.moment, budget.max(4 * made as usize)).more_due
+        let steps = self.pace.piece(budget, REQUESTS_PER_EXPIRY_STEP).max(4 * made as usize);
+        self.parts.shard.advance(self.now.moment, steps).more_due
     }
 
     /// Does what another core asks, and puts the answer into the mail.
@@ -327,6 +297,7 @@ impl Node {
         let served = catch_unwind(AssertUnwindSafe(|| {
             while frame.output.len() < self.parts.limits.output_bytes_max {
                 let Some((call, operation, out)) = frame.next_operation() else { break };
+                self.pace.note();
                 let wait = self.perform(call, operation, out);
                 frame.wait = frame.wait.and(wait);
             }

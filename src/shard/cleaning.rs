@@ -11,14 +11,17 @@ use crate::store::{Handle, Step, Walk};
 use crate::types::{ByteCount, Moment};
 
 use super::keeper::{Keeper, Logged, PLAIN_RECORD};
-use super::{Refusal, Shard};
+use super::{Pace, Refusal, Shard};
 
-/// Sessions that one piece of a walk looks at, and that one of an urgent one does.
+/// Sessions that one piece of a walk looks at, also for each operation of a turn that has some, and
+/// how many times as many where it is urgent.
 const PLACES_PER_TURN: usize = 4_096;
-const PLACES_PER_URGENT_TURN: usize = 8 * PLACES_PER_TURN;
-/// What one piece of copying logs at least, in bytes: it is short, since others wait for the
-/// core, and for the threads that write what it has logged.
-const COPIED_PER_TURN_MIN: u64 = 16 * 1024;
+const PLACES_PER_OPERATION: usize = 64;
+const URGENT_PLACES: usize = 8;
+/// What one piece of copying logs at least, in bytes: it is short, since others wait for the threads
+/// that write what it has logged. In a turn with operations, the part of it that each of them adds.
+const COPIED_PER_TURN_MIN: usize = 16 * 1024;
+const COPIED_PER_OPERATION: usize = 256;
 /// And at most, also where it is urgent; unless the turn has logged more than that, for it never
 /// logs less than the turn has.
 const COPIED_PER_TURN_MAX: [u64; 2] = [1024 * 1024, 4 * 1024 * 1024];
@@ -48,7 +51,7 @@ pub struct Copying {
 impl Shard {
     /// Logs again a piece of what lies in segments below `cut`; due sessions are left out.
     /// Where it is done everything that lives has been logged in that segment or above.
-    pub fn copy_below(&mut self, cut: SegmentNumber, now: Moment) -> Walked {
+    pub fn copy_below(&mut self, cut: SegmentNumber, now: Moment, pace: Pace) -> Walked {
         if self.copying.cut != Some(cut) {
             self.copying = Copying { cut: Some(cut), ..Copying::default() };
         }
@@ -57,8 +60,12 @@ impl Shard {
         }
         let Some(keeper) = &self.keeper else { return Walked::Done };
         let is_urgent = keeper.journal.progress().is_cut_urgent();
-        let mut bytes_left = piece_len(keeper.journal.logged_this_turn().as_u64(), is_urgent);
-        let mut places_left = if is_urgent { PLACES_PER_URGENT_TURN } else { PLACES_PER_TURN };
+        let least = COPIED_PER_OPERATION * pace.piece(COPIED_PER_TURN_MIN / COPIED_PER_OPERATION, 1);
+        let mut bytes_left = piece_len(keeper.journal.logged_this_turn().as_u64(), least as u64, is_urgent);
+        let mut places_left = PLACES_PER_OPERATION * pace.piece(PLACES_PER_TURN / PLACES_PER_OPERATION, 1);
+        if is_urgent {
+            places_left *= URGENT_PLACES;
+        }
         loop {
             let before = self.copying.walk;
             match self.store.walk(&mut self.copying.walk, &mut places_left) {
@@ -130,7 +137,7 @@ impl Shard {
 }
 
 /// What the next piece of copying may log, in bytes, in a turn that has logged this many.
-fn piece_len(logged_bytes: u64, is_urgent: bool) -> u64 {
+fn piece_len(logged_bytes: u64, least_bytes: u64, is_urgent: bool) -> u64 {
     let wanted = logged_bytes * COPIES_PER_LOGGED[usize::from(is_urgent)];
-    wanted.clamp(COPIED_PER_TURN_MIN, COPIED_PER_TURN_MAX[usize::from(is_urgent)].max(logged_bytes))
+    wanted.clamp(least_bytes, COPIED_PER_TURN_MAX[usize::from(is_urgent)].max(logged_bytes))
 }

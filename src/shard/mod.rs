@@ -15,6 +15,7 @@ mod deletions;
 mod keeper;
 mod operation;
 mod owner;
+mod pace;
 
 use crate::journal::{CoreJournal, Entry, JournalClock, Need, RestoredSession, Sequence, Wait};
 use crate::store::{self, Counters, Found, Handle, NewSession, Replacement, Store};
@@ -27,6 +28,7 @@ pub use cleaning::Walked;
 pub use keeper::KeeperCounters;
 pub use operation::{Action, Conditions, Data, Operation, Outcome, Refusal, VersionSet};
 pub use owner::Owners;
+pub use pace::Pace;
 
 /// Ends the process when dropped by a panic. Forgotten where all went well.
 struct AbortOnUnwind;

@@ -1,4 +1,4 @@
-//! A look at sessions that are about to be asked for, so that their memory is on its way.
+//! A look at sessions that are about to be asked for, or to expire, so that their memory is on its way.
 //!
 //! A session at random costs several misses of the CPU's caches, one after the other: its place
 //! in the index, its entry, its data. Of several sessions they can be waited for together, if
@@ -33,5 +33,17 @@ impl Store {
         let lines =
             entries.flat_map(|entry| entry.data.iter().take(DATA_BYTES_MAX).step_by(CACHE_LINE_BYTES));
         black_box(lines.fold(0, |sum, byte| sum ^ byte));
+    }
+
+    /// Looks at what removing the next of those that have fired takes, at most [`FORESEEN_MAX`] of
+    /// them: their places in the index, and the beginning of their data, where the allocator writes.
+    pub(super) fn foresee_fired(&self, count: usize) {
+        let mut firsts = 0;
+        for number in self.wheel.fired_ahead(&self.entries).take(count.min(FORESEEN_MAX)) {
+            let Some(entry) = self.entries.get(number) else { continue };
+            let found = self.index.find(self.hasher.hash(entry.id), |other| other == number);
+            firsts ^= u32::from(entry.data.first().copied().unwrap_or(0)) ^ found.unwrap_or(0);
+        }
+        black_box(firsts);
     }
 }

@@ -247,7 +247,10 @@ impl Store {
     /// Expires what is due, looking at no more than `budget` entries, and tells of each.
     pub fn advance(&mut self, now: Moment, budget: usize, mut tell: impl FnMut(SessionId)) -> Advance {
         let mut expired = 0;
-        for _ in 0..budget {
+        for step in 0..budget {
+            if step % FORESEEN_MAX == 0 {
+                self.foresee_fired(budget - step);
+            }
             let Some(index) = self.wheel.next_fired(&mut self.entries, now) else {
                 break;
             };

@@ -119,6 +119,12 @@ impl Wheel {
         }
     }
 
+    /// What [`Wheel::next_fired`] hands out next, in its order, of the slot that has fired.
+    pub fn fired_ahead(&self, links: &impl Links) -> impl Iterator<Item = u32> {
+        let some = |index: u32| (index != NONE).then_some(index);
+        std::iter::successors(some(self.heads[FIRED]), move |index| some(links.link(*index).next))
+    }
+
     /// Takes out an entry whose slot's tick is at or before `now`, if there is one. It may
     /// have been filed there for a later deadline. A bounded step: at most one slot fires.
     pub fn next_fired(&mut self, links: &mut impl Links, now: Moment) -> Option<u32> {

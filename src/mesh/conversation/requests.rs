@@ -96,6 +96,7 @@ impl Conversation {
 
     /// Judges a head. What must answer at once has to wait for the run before it.
     fn take_head(&mut self, node: &mut Node) -> Taken {
+        node.note_request();
         let head = self.http.head();
         let expects_continue = head.expects_continue();
         if expects_continue && self.run.is_some() {

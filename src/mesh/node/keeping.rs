@@ -77,7 +77,7 @@ impl Node {
             return false;
         }
         let walked = match (self.copy_buckets(), cut) {
-            (Walked::Done, Some(cut)) => self.parts.shard.copy_below(cut, self.now.moment),
+            (Walked::Done, Some(cut)) => self.parts.shard.copy_below(cut, self.now.moment, self.pace),
             (walked, _) => walked,
         };
         self.keeping.room = match walked {

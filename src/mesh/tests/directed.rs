@@ -672,3 +672,22 @@ fn sessions_expire_faster_than_others_are_made_however_little_a_turn_does_by_its
     assert_eq!(expired_with(7), (35, true));
     assert_eq!(expired_with(0), (38, true), "that was another turn");
 }
+
+#[test]
+fn expiry_does_little_in_a_turn_that_has_requests_and_more_in_one_that_has_none() {
+    let mut story = Story::of_cores(1);
+    let read = story.session_on(0, "read");
+    let put = story.text("PUT /session/cart HTTP/1.1\r\n{K}\r\nX-Session-TTL: 1", "x");
+    story.exchange(0, &put.repeat(100));
+    story.world.pass(5_000);
+    let mut expired_beside = |reads: usize| {
+        let before = story.world.figure(Figure::SessionsExpired);
+        story.world.begin_turn(0);
+        story.world.send(0, story.get(&read).repeat(reads));
+        story.run(0);
+        assert!(story.world.cores[0].node.expire(32));
+        story.world.cores[0].node.tick();
+        story.world.figure(Figure::SessionsExpired) - before
+    };
+    assert_eq!([0, 1, 8, 0].map(&mut expired_beside), [32, 1, 4, 32]);
+}

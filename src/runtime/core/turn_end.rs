@@ -95,6 +95,7 @@ impl Core {
             }
         }
         while let Some(parcel) = inbox.try_reply() {
+            node.note_request();
             self.complete(parcel);
         }
         let mut served = 0;

@@ -102,7 +102,7 @@ fn cleaning_adds_nothing_to_a_life_however_often_the_process_is_killed() {
     for _ in 0..6 {
         life = life.kill_and_start(1_000);
         let cut = life.shard.journal().unwrap().progress().segment().next().unwrap();
-        assert_eq!(life.shard.copy_below(cut, at(life.millis)), Walked::Done);
+        assert_eq!(life.shard.copy_below(cut, at(life.millis), Pace::IDLE), Walked::Done);
         life.settle();
     }
     assert_eq!(life.shard.keeper_counters().copies, 1);
@@ -378,7 +378,7 @@ fn nobody_waits_for_a_copy_and_a_session_can_be_read_although_its_copy_failed() 
         life.settle();
         let unsynced = life.apply(2, create(b"on its way", None)).1;
         let cut = life.shard.journal().unwrap().progress().segment().next().unwrap();
-        assert_eq!(life.shard.copy_below(cut, at(life.millis)), Walked::Done);
+        assert_eq!(life.shard.copy_below(cut, at(life.millis), Pace::IDLE), Walked::Done);
         assert_eq!(life.shard.keeper_counters().copies, 2);
         assert!(life.read(1).1.is_none());
         assert_eq!(life.read(2).1, unsynced, "for its own record, and no longer");
@@ -399,8 +399,8 @@ fn a_due_session_is_neither_copied_nor_lost_before_its_time() {
     life.settle();
     life.pass(10_000);
     let cut = life.shard.journal().unwrap().progress().segment().next().unwrap();
-    assert_eq!(life.shard.copy_below(cut, at(life.millis)), Walked::Done);
+    assert_eq!(life.shard.copy_below(cut, at(life.millis), Pace::IDLE), Walked::Done);
     assert_eq!(life.shard.keeper_counters().copies, 1);
-    assert_eq!(life.shard.copy_below(cut, at(life.millis)), Walked::Done, "once is enough");
+    assert_eq!(life.shard.copy_below(cut, at(life.millis), Pace::IDLE), Walked::Done, "once is enough");
     assert_eq!(life.shard.keeper_counters().copies, 1);
 }

@@ -148,7 +148,7 @@ impl Life {
         self.pass(1_000);
         self.journal.advance(self.now());
         let Some(cut) = self.shard.journal().unwrap().progress().cut() else { return };
-        if self.shard.copy_below(cut, at(self.millis)) == Walked::Done {
+        if self.shard.copy_below(cut, at(self.millis), Pace::IDLE) == Walked::Done {
             self.log_bucket();
             self.shard.journal_mut().unwrap().report_copied(cut);
         }

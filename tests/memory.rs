@@ -28,6 +28,7 @@ fn may_have_huge_pages() -> bool {
 
 #[test]
 fn what_is_free_goes_back_at_once_and_pages_are_small() {
+    // The thread that runs tests only waits.
     allocator::prepare();
     assert!(!may_have_huge_pages());
     let before = resident_bytes();

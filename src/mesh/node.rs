@@ -2,7 +2,7 @@
 //!
 //! A driver calls [`Node::begin_turn`] first in each turn, then lets conversations advance
 //! and hands in what has come by mail ([`Node::serve`], [`Node::take_change`],
-//! [`Node::take_acknowledgement`]), calls [`Node::expire`] and [`Node::clean`], and at the end
+//! [`Node::take_acknowledgement`]; [`Node::note_request`] for a reply), calls [`Node::expire`] and [`Node::clean`], and at the end
 //! [`Node::hand_over`]; then it sends off what [`Node::poll_mail`] yields. [`Node::tick`] belongs
 //! to each tick of the core. What is done for the journal is in `node/keeping.rs`.
 
@@ -21,7 +21,7 @@ use crate::metrics::{CoreMetrics, RequestKind};
 use crate::registry::{Authority, Change, Grant, RegistryVersion};
 use crate::shard::{Applied, Data, Operation, Outcome, Pace, Refusal};
 use crate::store::FORESEEN_MAX;
-use crate::types::{ApiKeyBytes, Now, SessionId, ShardCount, ShardId};
+use crate::types::{ApiKeyBytes, Millis, Now, SessionId, ShardCount, ShardId};
 use keeping::Keeping;
 pub use parts::{NodeLimits, NodeParts, Random};
 
@@ -45,8 +45,10 @@ pub enum Mail {
     Acknowledgement(RegistryVersion),
 }
 
-/// Requests of one turn for each step of expiry in it.
+/// Requests of one turn for each step of expiry in it, …
 const REQUESTS_PER_EXPIRY_STEP: usize = 2;
+/// … as long as it is not behind by this: what is due takes memory that others may wait for.
+const EXPIRY_LAG_MAX: Millis = Millis::from_secs(5);
 
 /// A core's own state.
 pub struct Node {
@@ -156,7 +158,9 @@ impl Node {
     /// that was made in this turn: some are filed again before they end. Says whether more is.
     pub fn expire(&mut self, budget: usize) -> bool {
         let made = self.parts.shard.counters().created.saturating_sub(self.created_before);
-        let steps = self.pace.piece(budget, REQUESTS_PER_EXPIRY_STEP).max(4 * made as usize);
+        let is_late = self.parts.shard.lag(self.now.moment) >= EXPIRY_LAG_MAX;
+        let pace = if is_late { Pace::IDLE } else { self.pace };
+        let steps = pace.piece(budget, REQUESTS_PER_EXPIRY_STEP).max(4 * made as usize);
         self.parts.shard.advance(self.now.moment, steps).more_due
     }
 

@@ -13,11 +13,11 @@ use crate::types::{ByteCount, Moment};
 use super::keeper::{Keeper, Logged, PLAIN_RECORD};
 use super::{Pace, Refusal, Shard};
 
-/// Sessions that one piece of a walk looks at, also for each operation of a turn that has some, and
-/// how many times as many where it is urgent.
+/// Sessions that one piece of a walk looks at, in a turn with operations for each of them, and
+/// where it is urgent.
 const PLACES_PER_TURN: usize = 4_096;
 const PLACES_PER_OPERATION: usize = 64;
-const URGENT_PLACES: usize = 8;
+const PLACES_PER_URGENT_TURN: usize = 8 * PLACES_PER_TURN;
 /// What one piece of copying logs at least, in bytes: it is short, since others wait for the threads
 /// that write what it has logged. In a turn with operations, the part of it that each of them adds.
 const COPIED_PER_TURN_MIN: usize = 16 * 1024;
@@ -60,12 +60,14 @@ impl Shard {
         }
         let Some(keeper) = &self.keeper else { return Walked::Done };
         let is_urgent = keeper.journal.progress().is_cut_urgent();
+        // Where the log is long, others wait longer.
+        let pace = if is_urgent { Pace::IDLE } else { pace };
         let least = COPIED_PER_OPERATION * pace.piece(COPIED_PER_TURN_MIN / COPIED_PER_OPERATION, 1);
         let mut bytes_left = piece_len(keeper.journal.logged_this_turn().as_u64(), least as u64, is_urgent);
-        let mut places_left = PLACES_PER_OPERATION * pace.piece(PLACES_PER_TURN / PLACES_PER_OPERATION, 1);
-        if is_urgent {
-            places_left *= URGENT_PLACES;
-        }
+        let mut places_left = match is_urgent {
+            true => PLACES_PER_URGENT_TURN,
+            false => PLACES_PER_OPERATION * pace.piece(PLACES_PER_TURN / PLACES_PER_OPERATION, 1),
+        };
         loop {
             let before = self.copying.walk;
             match self.store.walk(&mut self.copying.walk, &mut places_left) {

@@ -1,10 +1,11 @@
 //! How much of what nobody waits for a core does in one turn.
 //!
-//! To expire what is due and to copy what lives has no hurry: whoever asks for a session that is due is told
-//! that it is missing, expired or not, and the log has room. But while a core does it, whatever it was
-//! asked waits. So a turn without operations does a whole piece, and one with some a little for each
-//! of them. Then the share of a core's time is about the same whether few or many share a
-//! turn, however busy the core is; and what time they leave goes into whole pieces.
+//! To expire what is due and to copy what lives rarely has a hurry: whoever asks for a session that is due
+//! is told that it is missing, expired or not, and the log may grow for a while. But while a core does
+//! it, whatever it was asked waits. So a turn without operations does a whole piece, and one with
+//! some a little for each of them: about the same share of the time whether few or many share a
+//! turn. What time they leave goes into whole pieces. Where it has become urgent, whoever does it
+//! takes [`Pace::IDLE`].
 
 /// How much a turn was asked so far. Whoever drives a core begins each turn with a new one.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

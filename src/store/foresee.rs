@@ -8,11 +8,13 @@
 use std::hint::black_box;
 
 use super::Store;
-use crate::types::SessionId;
+use crate::types::{Moment, SessionId};
 
 /// The most sessions that are looked at together, which is about as many misses as a CPU
 /// waits for at once.
 pub const FORESEEN_MAX: usize = 16;
+/// Fewer that are about to expire are not looked at ahead.
+const FIRED_MIN: usize = 4;
 /// So much of a session's data is looked at. Of more, the CPU itself fetches the rest in time.
 const DATA_BYTES_MAX: usize = 2 * 1024;
 /// What the CPU fetches at once, in bytes.
@@ -35,15 +37,26 @@ impl Store {
         black_box(lines.fold(0, |sum, byte| sum ^ byte));
     }
 
-    /// Looks at what removing the next of those that have fired takes, at most [`FORESEEN_MAX`] of
-    /// them: their places in the index, and the beginning of their data, where the allocator writes.
-    pub(super) fn foresee_fired(&self, count: usize) {
-        let mut firsts = 0;
-        for number in self.wheel.fired_ahead(&self.entries).take(count.min(FORESEEN_MAX)) {
-            let Some(entry) = self.entries.get(number) else { continue };
-            let found = self.index.find(self.hasher.hash(entry.id), |other| other == number);
-            firsts ^= u32::from(entry.data.first().copied().unwrap_or(0)) ^ found.unwrap_or(0);
+    /// Looks at what removing those takes that are due among the next `count` that have fired, at most
+    /// [`FORESEEN_MAX`]: their places in the index, then their data's first byte, where the
+    /// allocator writes. Of very few there is nothing to wait for together.
+    pub(super) fn foresee_fired(&self, now: Moment, count: usize) {
+        if count < FIRED_MIN {
+            return;
         }
-        black_box(firsts);
+        let mut due = [None; FORESEEN_MAX];
+        let fired = self.wheel.fired_ahead(&self.entries).take(count);
+        for (place, number) in due.iter_mut().zip(fired) {
+            let entry = self.entries.get(number).filter(|entry| entry.deadline.is_due(now));
+            *place = entry.map(|entry| (number, entry));
+        }
+        let mut seen = 0;
+        for (number, entry) in due.iter().flatten() {
+            seen ^= self.index.find(self.hasher.hash(entry.id), |other| other == *number).unwrap_or(0);
+        }
+        for (_, entry) in due.iter().flatten() {
+            seen ^= u32::from(entry.data.first().copied().unwrap_or(0));
+        }
+        black_box(seen);
     }
 }

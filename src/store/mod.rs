@@ -249,7 +249,7 @@ impl Store {
         let mut expired = 0;
         for step in 0..budget {
             if step % FORESEEN_MAX == 0 {
-                self.foresee_fired(budget - step);
+                self.foresee_fired(now, budget - step);
             }
             let Some(index) = self.wheel.next_fired(&mut self.entries, now) else {
                 break;

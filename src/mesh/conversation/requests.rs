@@ -96,7 +96,6 @@ impl Conversation {
 
     /// Judges a head. What must answer at once has to wait for the run before it.
     fn take_head(&mut self, node: &mut Node) -> Taken {
-        node.note_request();
         let head = self.http.head();
         let expects_continue = head.expects_continue();
         if expects_continue && self.run.is_some() {
@@ -137,6 +136,7 @@ impl Conversation {
                 if reply.persistence == Persistence::Close {
                     self.close(true);
                 }
+                node.note_request();
                 Taken::Refused
             }
         }
@@ -144,6 +144,7 @@ impl Conversation {
 
     /// Answers a request whose body is complete, or hands it on.
     fn take_body(&mut self, node: &mut Node) -> Option<Next> {
+        node.note_request();
         let mut call = self.call.take();
         if let Some(call) = call.as_mut().filter(|_| node.is_draining()) {
             call.reply_mut().persistence = Persistence::Close;

@@ -366,6 +366,7 @@ impl World {
             None => {}
             Some(Letter::Ask(link, parcel)) => self.serve(to, link, parcel),
             Some(Letter::Reply(parcel)) => {
+                self.cores[to].node.note_request();
                 let _woken = self.cores[to].pending.complete(parcel);
             }
             Some(Letter::Change(change)) => self.cores[to].node.take_change(&change),

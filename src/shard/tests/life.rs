@@ -29,6 +29,8 @@ pub(super) struct Life {
     /// What the wall clock shows at 0 of the other one, in milliseconds since 1970.
     pub(super) wall_millis: u64,
     pub(super) policy: SyncPolicy,
+    /// What this turn was asked.
+    pace: Pace,
 }
 
 impl Life {
@@ -78,7 +80,7 @@ impl Life {
         let (mut journal, mut cores) = SimJournal::start(&disk, &recovery, terms, now).unwrap();
         let millis = journal.settle(now).moment.as_millis();
         shard.keep_in(cores.remove(0), clock, session_ttl);
-        Self { disk, journal, shard, millis, wall_millis, policy }
+        Self { disk, journal, shard, millis, wall_millis, policy, pace: Pace::IDLE }
     }
 
     /// The process is killed, and starts again after so long.
@@ -102,6 +104,7 @@ impl Life {
 
     pub(super) fn apply(&mut self, number: u8, action: Action<'_>) -> (Seen, Wait) {
         let operation = Operation { bucket: CART, id: id(number), action };
+        self.pace.note();
         let applied = self.shard.apply(at(self.millis), operation);
         (seen(applied.outcome), applied.wait)
     }
@@ -138,6 +141,7 @@ impl Life {
 
     /// The turn ends, and everything is synced.
     pub(super) fn settle(&mut self) {
+        self.pace = Pace::IDLE;
         assert!(self.shard.journal_mut().unwrap().hand_over());
         self.millis = self.journal.settle(self.now()).moment.as_millis();
     }
@@ -148,7 +152,7 @@ impl Life {
         self.pass(1_000);
         self.journal.advance(self.now());
         let Some(cut) = self.shard.journal().unwrap().progress().cut() else { return };
-        if self.shard.copy_below(cut, at(self.millis), Pace::IDLE) == Walked::Done {
+        if self.shard.copy_below(cut, at(self.millis), self.pace) == Walked::Done {
             self.log_bucket();
             self.shard.journal_mut().unwrap().report_copied(cut);
         }
